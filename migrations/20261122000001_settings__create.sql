@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS settings (
+  name VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  value VARCHAR(4000) NOT NULL,
+  updated_at BIGINT NOT NULL,
+  updated_by CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  PRIMARY KEY (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

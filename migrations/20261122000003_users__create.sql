@@ -1,0 +1,23 @@
+CREATE TABLE IF NOT EXISTS users (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  display_name VARCHAR(80) NOT NULL,
+  email VARCHAR(254) NOT NULL,
+  password_hash VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  role VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  language VARCHAR(8) CHARACTER SET ascii NULL,
+  quota_instances INT NULL,
+  quota_vcpus INT NULL,
+  quota_memory_mib INT NULL,
+  quota_disk_gib INT NULL,
+  used_instances INT NOT NULL DEFAULT 0,
+  used_vcpus INT NOT NULL DEFAULT 0,
+  used_memory_mib INT NOT NULL DEFAULT 0,
+  used_disk_gib INT NOT NULL DEFAULT 0,
+  session_epoch INT NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY name (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS setup_links (
+  token_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at BIGINT NULL,
+  PRIMARY KEY (token_hash)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

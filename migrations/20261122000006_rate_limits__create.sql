@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS rate_limits (
+  `key` VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  points INT NOT NULL DEFAULT 0,
+  expire BIGINT UNSIGNED NULL,
+  PRIMARY KEY (`key`),
+  KEY expire (expire)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,14 @@
+CREATE TABLE IF NOT EXISTS storage_pools (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(64) NOT NULL,
+  shared TINYINT NOT NULL,
+  kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  path VARCHAR(1024) NOT NULL,
+  capacity_bytes BIGINT NOT NULL DEFAULT 0,
+  available_bytes BIGINT NOT NULL DEFAULT 0,
+  sampled_at BIGINT NULL,
+  used_gib INT NOT NULL DEFAULT 0,
+  subject_id INT UNSIGNED NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,6 @@
+CREATE TABLE IF NOT EXISTS instance_seeds (
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  ssh_key VARCHAR(4000) CHARACTER SET ascii NOT NULL,
+  user_data VARBINARY(16000) NOT NULL,
+  PRIMARY KEY (instance_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,9 @@
+CREATE TABLE IF NOT EXISTS jobs (
+  name VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  lease_owner CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  lease_until BIGINT NOT NULL DEFAULT 0,
+  started_at BIGINT NULL,
+  ended_at BIGINT NULL,
+  error VARCHAR(2000) NULL,
+  PRIMARY KEY (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,14 @@
+CREATE TABLE IF NOT EXISTS audit (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  user_name VARCHAR(80) NOT NULL,
+  action VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  target VARCHAR(255) NOT NULL,
+  ip VARCHAR(45) CHARACTER SET ascii NOT NULL,
+  result VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  detail VARCHAR(2000) NOT NULL,
+  PRIMARY KEY (id),
+  KEY at (at),
+  KEY user_id_at (user_id, at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,71 @@
+// Our record of a VM, and what may be done with it in its state. Buttons, operations, API and tests ask instanceCan.
+import type { Sentence } from '../errors.ts';
+import { say } from '../errors.ts';
+import type { Size } from './size.ts';
+
+/**
+ * What we know of the domain. Work in progress is not a state: it is `operationId`, so that a crash in the middle
+ * leaves the last known truth standing.
+ * creating: no whole domain yet · failed: creation was undone · lost: the domain is gone from its host
+ */
+export const instanceStates = ['creating', 'stopped', 'running', 'paused', 'failed', 'lost'] as const;
+export type InstanceState = (typeof instanceStates)[number];
+
+export interface Instance extends Size {
+  /** also the libvirt domain's UUID */
+  readonly id: string;
+  readonly userId: string;
+  /** unique among the user's instances */
+  readonly name: string;
+  readonly state: InstanceState;
+  /** when `state` last changed */
+  readonly stateAt: number;
+  /** the operation that holds the instance now; taken and released by compare-and-set */
+  readonly operationId: string | null;
+  /** kind of that operation, for words like "starting" */
+  readonly operationKind: string | null;
+  readonly hostId: string | null;
+  readonly poolId: string | null;
+  readonly imageId: string;
+  readonly mac: string;
+  /** last known guest address; null: none seen */
+  readonly address: string | null;
+  /** VNC port while running */
+  readonly consolePort: number | null;
+  /** until when the last console password opens the screen; null: locked */
+  readonly consoleExpiresAt: number | null;
+  /** why it failed or what is wrong with it */
+  readonly problem: Sentence | null;
+  readonly subjectId: number;
+  readonly createdAt: number;
+}
+
+export const instanceActions = ['start', 'shutdown', 'force-off', 'reboot', 'delete', 'console'] as const;
+export type InstanceAction = (typeof instanceActions)[number];
+
+const allowed: Record<InstanceAction, readonly InstanceState[]> = {
+  start: ['stopped'],
+  shutdown: ['running'],
+  'force-off': ['running', 'paused'],
+  reboot: ['running'],
+  delete: ['stopped', 'running', 'paused', 'failed', 'lost'],
+  console: ['running', 'paused'],
+};
+
+/** undefined: allowed. A Sentence: why not, in words for a button's title or an error. */
+export function instanceRefuses(
+  action: InstanceAction,
+  instance: Pick<Instance, 'state' | 'operationId'>,
+): Sentence | undefined {
+  // a screen may be looked at while the machine is being worked on
+  if (instance.operationId !== null && action !== 'console') return say('instances.refused.busy');
+  if (!allowed[action].includes(instance.state)) return say(`instances.refused.${action}`);
+  return undefined;
+}
+
+export function instanceCan(action: InstanceAction, instance: Pick<Instance, 'state' | 'operationId'>): boolean {
+  return instanceRefuses(action, instance) === undefined;
+}
+
+/** Instance names: they become host names of guests and parts of file names. */
+export const instanceNamePattern = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/i;

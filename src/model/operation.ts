@@ -1,0 +1,43 @@
+// One piece of background work, with steps and progress.
+import type { Sentence } from '../errors.ts';
+
+export const operationStates = ['queued', 'running', 'undoing', 'done', 'failed', 'cancelled'] as const;
+export type OperationState = (typeof operationStates)[number];
+
+export const operationKinds = [
+  'instance-create', 'instance-start', 'instance-shutdown', 'instance-force-off', 'instance-reboot', 'instance-delete',
+] as const;
+export type OperationKind = (typeof operationKinds)[number];
+
+export interface Operation {
+  readonly id: string;
+  readonly kind: OperationKind;
+  readonly state: OperationState;
+  readonly instanceId: string | null;
+  readonly hostId: string | null;
+  /** who asked for it; null: the system */
+  readonly userId: string | null;
+  /** of the step in progress, 0–100; null: unknown length */
+  readonly progressPercent: number | null;
+  readonly error: Sentence | null;
+  readonly cancelRequested: boolean;
+  readonly createdAt: number;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+}
+
+export const stepStates = ['waiting', 'running', 'done', 'failed', 'undoing', 'undone'] as const;
+export type StepState = (typeof stepStates)[number];
+
+export interface OperationStep {
+  readonly position: number;
+  readonly name: string;
+  readonly state: StepState;
+  readonly startedAt: number | null;
+  readonly endedAt: number | null;
+  readonly error: Sentence | null;
+}
+
+export function isEnded(state: OperationState): boolean {
+  return state === 'done' || state === 'failed' || state === 'cancelled';
+}

@@ -1,0 +1,63 @@
+// Brings the database to the schema of this release: runs the files of migrations/ that have not run yet, in order.
+// Several portals may start at once: a lease row lets one of them work while the others wait.
+import { createHash, randomUUID } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Database, Db } from './db.ts';
+
+export interface MigrateOptions {
+  /** directory of the .sql files */
+  readonly directory: string;
+  readonly engine: 'innodb' | 'ndbcluster';
+  readonly onFile?: (name: string) => void;
+}
+
+/** Longer than any single statement of ours takes; a migrator that died blocks the next one for this long. */
+const leaseMs = 60_000;
+
+/** Runs what is missing; returns the names of the files that ran now. Throws when a file that ran before has changed. */
+export async function migrate(database: Database, options: MigrateOptions): Promise<string[]> {
+  const files = (await readdir(options.directory)).filter((name) => name.endsWith('.sql') && name !== 'schema.sql').sort();
+  const create = (sql: string): Promise<unknown> => runDdl(database, sql, options.engine);
+  await create('CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(128) CHARACTER SET ascii NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL, PRIMARY KEY (name))');
+  await create('CREATE TABLE IF NOT EXISTS migration_lease (id TINYINT NOT NULL, owner CHAR(36) CHARACTER SET ascii NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (id))');
+  const owner = randomUUID();
+  await takeLease(database, owner);
+  try {
+    const applied = new Map((await database.query<{ name: string; checksum: string }>('SELECT name, checksum FROM migrations')).map((row) => [row.name, row.checksum]));
+    const ran: string[] = [];
+    for (const name of files) {
+      const sql = await readFile(`${options.directory}/${name}`, 'utf8');
+      const checksum = createHash('sha256').update(sql).digest('hex');
+      const before = applied.get(name);
+      if (before === checksum) continue;
+      if (before !== undefined) throw new Error(`migrations/${name} ran here with other contents: a migration that has run is never edited, add a new one`);
+      await create(sql);
+      await database.execute('INSERT INTO migrations (name, checksum, applied_at) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE checksum = VALUES(checksum)', [name, checksum, Date.now()]);
+      await database.execute('UPDATE migration_lease SET until = ? WHERE id = 1 AND owner = ?', [Date.now() + leaseMs, owner]);
+      options.onFile?.(name);
+      ran.push(name);
+    }
+    return ran;
+  } finally {
+    await database.execute('UPDATE migration_lease SET until = 0 WHERE id = 1 AND owner = ?', [owner]);
+  }
+}
+
+// DDL commits by itself; the transaction only keeps SET and CREATE on one connection.
+async function runDdl(database: Database, sql: string, engine: MigrateOptions['engine']): Promise<void> {
+  await database.transaction(async (tx: Db) => {
+    await tx.execute(`SET default_storage_engine = ${engine}`);
+    await tx.execute(sql);
+  });
+}
+
+async function takeLease(database: Database, owner: string): Promise<void> {
+  await database.execute('INSERT INTO migration_lease (id, owner, until) VALUES (1, ?, 0) ON DUPLICATE KEY UPDATE id = id', [owner]);
+  for (;;) {
+    const now = Date.now();
+    const { affectedRows } = await database.execute('UPDATE migration_lease SET owner = ?, until = ? WHERE id = 1 AND until < ?', [owner, now + leaseMs, now]);
+    if (affectedRows === 1) return;
+    await delay(200);
+  }
+}
