@@ -1,0 +1,193 @@
+# Private libvirt hosts below a folder DIR, and the small network between them.
+#
+#   this machine (root namespace)         "lan": a network namespace          host N: net, mount, pid, uts and ipc
+#   cloud<I>  10.77.I.1/24  ───veth───  switch lan0, dnsmasq (DHCP)  ───veth───  br0 10.77.I.(10+N), libvirtd, guests
+#
+# The machine sees one interface, cloud<I>, and nothing of its own configuration is changed: no forwarding, no firewall
+# rule, no service. Every namespace is held by one process (`unshare --kill-child`): when that process is killed, all in it
+# is gone, interfaces included, so that even kill -9 leaves nothing to find. I is the first 10.77.I that is free.
+LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+
+lan_index() { cat "$1/lan/index"; }
+host_address() { printf '10.77.%s.%s' "$(lan_index "$1")" $((10 + $2)); }
+host_uri() { printf 'qemu+unix:///system?socket=%s/host%s/run/libvirt-sock' "$1" "$2"; }
+host_virsh() { local dir=$1 number=$2; shift 2; virsh -q -c "$(host_uri "$dir" "$number")" "$@"; }
+
+check_host_dir() { # a path that is the same inside the host, and short enough for its sockets
+  case $1/ in
+    /run/* | /var/run/* | /dev/* | /sys/* | /proc/* | /etc/libvirt/* | /var/lib/libvirt/* | /var/cache/libvirt/* | /var/log/libvirt/*)
+      die "$1 lies where a private host keeps its own files: choose another folder with --data." ;;
+  esac
+  # sun_path holds 107 bytes; libvirtd's longest socket below DIR has 30 more.
+  [ ${#1} -le 75 ] || die "the path $1 is too long for a Unix socket: choose one of at most 75 characters with --data."
+}
+
+inside() { # inside PID command…: in all the namespaces that the process holds
+  local pid=$1; shift
+  nsenter --target "$pid" --mount --uts --ipc --net --pid="/proc/$pid/ns/pid_for_children" -- "$@"
+}
+in_net() { local pid=$1; shift; nsenter --net="/proc/$pid/ns/net" -- "$@"; }
+
+hold_namespaces() { # hold_namespaces PIDFILE LOG command…: in the background, with no tie to the caller's terminal
+  local pidfile=$1 log=$2; shift 2
+  setsid unshare --mount --uts --ipc --net --pid --fork --kill-child --mount-proc --propagation private \
+    "$@" </dev/null >"$log" 2>&1 &
+  local pid=$!
+  remember "$pidfile" "$pid" || return 1
+  # Until it has left our network namespace, an interface sent to "its" namespace would land in ours.
+  wait_until 5 has_left_our_network "$pid"
+}
+has_left_our_network() {
+  local theirs
+  theirs=$(readlink "/proc/$1/ns/net") && [ "$theirs" != "$(readlink /proc/self/ns/net)" ]
+}
+
+# ---- the network
+
+lan_is_free() { ! ip -4 -o addr show | grep -q " 10\.77\.$1\." && ! ip -4 route show | grep -q "^10\.77\.$1\." && ! ip link show "cloud$1" >/dev/null 2>&1; }
+
+choose_lan_index() { # the one of last time when it is free, so that addresses stay
+  local index kept
+  # The kernel takes a killed namespace apart a moment after its last process.
+  if kept=$(cat "$1/lan/index" 2>/dev/null) && wait_until 1 lan_is_free "$kept"; then printf '%s' "$kept"; return; fi
+  for index in $(seq 0 254); do
+    if lan_is_free "$index"; then printf '%s' "$index"; return; fi
+  done
+  die "all networks 10.77.0.0/24 to 10.77.254.0/24 are taken on this machine."
+}
+
+start_lan() { # start_lan DIR
+  local dir=$1 index pid
+  running_pid "$dir/lan/pid" >/dev/null && return
+  mkdir -p "$dir/lan"
+  hold_namespaces "$dir/lan/pid" "$dir/lan/init.log" "$LIB/lan-init" "$dir/lan" || return 1
+  pid=$(running_pid "$dir/lan/pid") || { cat "$dir/lan/init.log"; return 1; }
+  # Two starts at once must not choose the same index.
+  exec 9>/run/lock/cloud-at-hpc.lock
+  flock 9
+  index=$(choose_lan_index "$dir") || { stop_lan "$dir"; return 1; }
+  printf '%s\n' "$index" > "$dir/lan/index"
+  ip link add "cloud$index" type veth peer name uplink netns "$pid"
+  if [ -e "/proc/sys/net/ipv6/conf/cloud$index/disable_ipv6" ]; then echo 1 > "/proc/sys/net/ipv6/conf/cloud$index/disable_ipv6"; fi
+  ip addr add "10.77.$index.1/24" dev "cloud$index"
+  ip link set "cloud$index" up
+  exec 9>&-
+  wait_until 10 test -f "$dir/lan/ready" || { cat "$dir/lan/init.log"; stop_lan "$dir"; return 1; }
+}
+
+stop_lan() {
+  if running_pid "$1/lan/pid" >/dev/null; then ip link del "cloud$(lan_index "$1")" 2>/dev/null || true; fi
+  stop_remembered "$1/lan/pid" 0
+  rm -f "$1/lan/ready"
+}
+
+# ---- a host
+
+write_host_files() { # write_host_files DIR N
+  local dir=$1 host=$1/host$2 number=$2
+  mkdir -p "$dir/pool" "$host"/{etc/qemu/networks/autostart,etc/storage/autostart,etc/nwfilter,etc/secrets,lib/qemu,cache,log/qemu}
+  rm -rf "$host/run"
+  mkdir -m 0755 "$host/run"
+  [ -f "$host/uuid" ] || cat /proc/sys/kernel/random/uuid > "$host/uuid"
+  cat > "$host/etc/libvirtd.conf" <<CONF
+# Only the socket $host/run/libvirt-sock: who may open it, may rule this host.
+unix_sock_rw_perms = "0700"
+unix_sock_ro_perms = "0700"
+auth_unix_rw = "none"
+auth_unix_ro = "none"
+host_uuid = "$(cat "$host/uuid")"
+keepalive_interval = 5
+keepalive_count = 3
+max_clients = 500
+log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
+CONF
+  cat > "$host/etc/qemu.conf" <<CONF
+# The namespaces of the private host stand for what systemd, cgroups and a security driver do on a real one.
+security_driver = "none"
+cgroup_controllers = []
+namespaces = []
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+stdio_handler = "logd"
+vnc_listen = "0.0.0.0"
+migration_address = "0.0.0.0"
+migration_host = "$(host_address "$dir" "$number")"
+keepalive_interval = 5
+keepalive_count = 3
+CONF
+  : > "$host/etc/virtlogd.conf"; : > "$host/etc/libvirt.conf"
+  cat > "$host/etc/qemu/networks/lan.xml" <<XML
+<network>
+  <name>lan</name>
+  <uuid>$(stable_uuid "$host" network)</uuid>
+  <forward mode='bridge'/>
+  <bridge name='br0'/>
+</network>
+XML
+  cat > "$host/etc/storage/default.xml" <<XML
+<pool type='dir'>
+  <name>default</name>
+  <uuid>$(stable_uuid "$host" pool)</uuid>
+  <source/>
+  <target><path>$dir/pool</path></target>
+</pool>
+XML
+  ln -sf ../lan.xml "$host/etc/qemu/networks/autostart/lan.xml"
+  ln -sf ../default.xml "$host/etc/storage/autostart/default.xml"
+}
+
+stable_uuid() { # stable_uuid HOSTDIR WORD: the same at every start
+  local hex
+  hex=$(printf '%s %s' "$(cat "$1/uuid")" "$2" | sha256sum | cut -c1-32)
+  printf '%s-%s-4%s-8%s-%s' "${hex:0:8}" "${hex:8:4}" "${hex:13:3}" "${hex:17:3}" "${hex:20:12}"
+}
+
+host_has_kvm() { grep -qwE 'vmx|svm' /proc/cpuinfo && [ -c /dev/kvm ]; }
+
+start_host() { # start_host DIR N
+  local dir=$1 number=$2 host=$1/host$2 pid lan kvm=no
+  running_pid "$host/pid" >/dev/null && return
+  start_lan "$dir" || return 1
+  lan=$(running_pid "$dir/lan/pid") || return 1
+  write_host_files "$dir" "$number"
+  if host_has_kvm; then kvm=yes; fi
+  # Mount points that Debian's libvirt-daemon-system would have made; only covered, never written to.
+  mkdir -p /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
+  hold_namespaces "$host/pid" "$host/log/init.log" "$LIB/host-init" "$host" "host$number" "$(host_address "$dir" "$number")" "$kvm" || return 1
+  pid=$(running_pid "$host/pid") || { cat "$host/log/init.log"; return 1; }
+  in_net "$lan" ip link add "host$number" type veth peer name up0 netns "$pid"
+  in_net "$lan" ip link set "host$number" master lan0 up
+  wait_until 20 host_answers_or_ended "$dir" "$number" || true
+  if ! host_answers "$dir" "$number"; then
+    stop_host "$dir" "$number"
+    echo "libvirtd does not answer on $host/run/libvirt-sock"
+    cat "$host/log/init.log" "$host/log/libvirtd.log" 2>/dev/null
+    return 1
+  fi
+}
+host_answers() { host_virsh "$1" "$2" "pool-info default; net-info lan" >/dev/null 2>&1; }
+host_answers_or_ended() { host_is_gone "$1" "$2" || host_answers "$1" "$2"; }
+
+stop_host() { # stop_host DIR N: guests end as by a power failure after a word of warning to QEMU, which then writes what it holds
+  local pid init
+  if pid=$(running_pid "$1/host$2/pid"); then
+    init=$(pgrep -P "$pid" | head -n 1)
+    if [ -n "$init" ]; then kill -TERM "$init" 2>/dev/null || true; fi
+    wait_until 8 host_is_gone "$1" "$2" || true
+  fi
+  stop_remembered "$1/host$2/pid" 0
+}
+host_is_gone() { ! running_pid "$1/host$2/pid"; }
+
+started_hosts() { # the numbers of the hosts below DIR
+  local host
+  for host in "$1"/host[0-9]*; do [ -d "$host" ] && printf '%s\n' "${host##*/host}"; done | sort -n
+}
+
+describe_host() { # one JSON object
+  local dir=$1 number=$2
+  printf '{"uri":"%s","name":"host%s","address":"%s","gateway":"10.77.%s.1","pool":"default","poolPath":"%s/pool","network":"lan"}\n' \
+    "$(host_uri "$dir" "$number")" "$number" "$(host_address "$dir" "$number")" "$(lan_index "$dir")" "$dir"
+}
