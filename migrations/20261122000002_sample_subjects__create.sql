@@ -1,6 +1,7 @@
 CREATE TABLE IF NOT EXISTS sample_subjects (
   id INT UNSIGNED NOT NULL AUTO_INCREMENT,
   owner_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  created_at BIGINT NOT NULL,
   PRIMARY KEY (id),
   UNIQUE KEY owner_id (owner_id)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

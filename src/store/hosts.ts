@@ -1,0 +1,172 @@
+// Hosts: what the admin wishes, what the last contact and the last check said. Reservations are counted in reservations.ts.
+import { AppError, say } from '../errors.ts';
+import type { Host } from '../model/host.ts';
+import { isDuplicateKey, type Db, type SqlValue } from './db.ts';
+import { insertSampleSubject } from './sample-subjects.ts';
+
+interface HostRow {
+  readonly id: string;
+  readonly name: string;
+  readonly uri: string;
+  readonly wish: Host['wish'];
+  readonly state: Host['state'];
+  readonly seen_at: number | null;
+  readonly reason: string | null;
+  readonly console_address: string;
+  readonly network: string;
+  readonly virt_type: Host['virtType'];
+  readonly virt_type_wish: Host['virtTypeWish'];
+  readonly arch: string | null;
+  readonly cpu_model: string | null;
+  readonly libvirt_version: string | null;
+  readonly qemu_version: string | null;
+  readonly host_uuid: string | null;
+  readonly cpus: number;
+  readonly memory_mib: number;
+  readonly used_vcpus: number;
+  readonly used_memory_mib: number;
+  readonly subject_id: number;
+  readonly created_at: number;
+}
+
+function toHost(row: HostRow): Host {
+  return {
+    id: row.id,
+    name: row.name,
+    uri: row.uri,
+    wish: row.wish,
+    state: row.state,
+    seenAt: row.seen_at,
+    reason: row.reason,
+    consoleAddress: row.console_address,
+    network: row.network,
+    virtType: row.virt_type,
+    virtTypeWish: row.virt_type_wish,
+    arch: row.arch,
+    cpuModel: row.cpu_model,
+    libvirtVersion: row.libvirt_version,
+    qemuVersion: row.qemu_version,
+    hostUuid: row.host_uuid,
+    cpus: row.cpus,
+    memoryMib: row.memory_mib,
+    usedVcpus: row.used_vcpus,
+    usedMemoryMib: row.used_memory_mib,
+    subjectId: row.subject_id,
+    createdAt: row.created_at,
+  };
+}
+
+export interface NewHost extends Pick<Host, 'id' | 'name' | 'uri' | 'consoleAddress' | 'network' | 'virtTypeWish' | 'createdAt'> {
+  readonly wish?: Host['wish'];
+}
+
+/** Inserts the host with its subject. False: another host has that name. */
+export async function insertHost(db: Db, host: NewHost): Promise<boolean> {
+  const subjectId = await insertSampleSubject(db, host.id, host.createdAt);
+  try {
+    await db.execute(
+      `INSERT INTO hosts (id, name, uri, wish, state, console_address, network, virt_type_wish, subject_id, created_at)
+       VALUES (?, ?, ?, ?, 'unknown', ?, ?, ?, ?, ?)`,
+      [host.id, host.name, host.uri, host.wish ?? 'enabled', host.consoleAddress, host.network, host.virtTypeWish, subjectId, host.createdAt],
+    );
+    return true;
+  } catch (error) {
+    if (!isDuplicateKey(error)) throw error;
+    // a repeated insert of the same host is a success; the same name under another id is not
+    return (await selectOptionalHost(db, host.id)) !== undefined;
+  }
+}
+
+/** All hosts by name. */
+export async function selectHosts(db: Db): Promise<Host[]> {
+  return (await db.query<HostRow>('SELECT * FROM hosts ORDER BY name')).map(toHost);
+}
+
+export async function selectOptionalHost(db: Db, id: string): Promise<Host | undefined> {
+  const [row] = await db.query<HostRow>('SELECT * FROM hosts WHERE id = ?', [id]);
+  return row && toHost(row);
+}
+
+export async function selectHost(db: Db, id: string): Promise<Host> {
+  const host = await selectOptionalHost(db, id);
+  if (host === undefined) throw new AppError('not-found', say('errors.not-found'));
+  return host;
+}
+
+export async function selectOptionalHostByName(db: Db, name: string): Promise<Host | undefined> {
+  const [row] = await db.query<HostRow>('SELECT * FROM hosts WHERE name = ?', [name]);
+  return row && toHost(row);
+}
+
+const adminColumns = {
+  name: 'name', uri: 'uri', wish: 'wish', network: 'network', consoleAddress: 'console_address', virtTypeWish: 'virt_type_wish',
+} as const;
+export type HostChange = Partial<Pick<Host, keyof typeof adminColumns>>;
+
+/** What an admin may change. False: another host has that name. */
+export async function updateHost(db: Db, id: string, change: HostChange): Promise<boolean> {
+  const sets: string[] = [];
+  const values: SqlValue[] = [];
+  for (const [key, column] of Object.entries(adminColumns)) {
+    const value = change[key as keyof HostChange];
+    if (value === undefined) continue;
+    sets.push(`${column} = ?`);
+    values.push(value);
+  }
+  if (sets.length === 0) return true;
+  try {
+    await db.execute(`UPDATE hosts SET ${sets.join(', ')} WHERE id = ?`, [...values, id]);
+    return true;
+  } catch (error) {
+    if (isDuplicateKey(error)) return false;
+    throw error;
+  }
+}
+
+export type HostFacts = Pick<Host, 'virtType' | 'arch' | 'cpuModel' | 'libvirtVersion' | 'qemuVersion' | 'hostUuid' | 'cpus' | 'memoryMib'>;
+
+/** What the check found. */
+export async function updateHostFacts(db: Db, id: string, facts: HostFacts): Promise<void> {
+  await db.execute(
+    `UPDATE hosts SET virt_type = ?, arch = ?, cpu_model = ?, libvirt_version = ?, qemu_version = ?, host_uuid = ?, cpus = ?, memory_mib = ?
+     WHERE id = ?`,
+    [facts.virtType, facts.arch, facts.cpuModel, facts.libvirtVersion, facts.qemuVersion, facts.hostUuid, facts.cpus, facts.memoryMib, id],
+  );
+}
+
+export type HostContact =
+  | { readonly state: 'up'; readonly at: number }
+  | { readonly state: 'unreachable'; readonly reason: string };
+
+/** The last contact. A failure leaves `seenAt`: it is the age of what we know. */
+export async function updateHostContact(db: Db, id: string, contact: HostContact): Promise<void> {
+  if (contact.state === 'up') {
+    await db.execute("UPDATE hosts SET state = 'up', seen_at = ?, reason = NULL WHERE id = ?", [contact.at, id]);
+  } else {
+    await db.execute("UPDATE hosts SET state = 'unreachable', reason = ? WHERE id = ?", [contact.reason.slice(0, 1000), id]);
+  }
+}
+
+/** Removes the host when nothing is reserved on it and no instance has its home there. False: it is not empty. */
+export async function deleteHostIfEmpty(db: Db, id: string): Promise<boolean> {
+  // reservations are conditional updates of this same row, so one made at this moment finds no row and fails
+  const { affectedRows } = await db.execute(
+    `DELETE FROM hosts WHERE id = ? AND used_vcpus = 0 AND used_memory_mib = 0
+       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.state <> 'failed')`,
+    [id],
+  );
+  if (affectedRows === 0 && (await selectOptionalHost(db, id)) !== undefined) return false;
+  await db.execute('DELETE FROM host_pools WHERE host_id = ?', [id]);
+  return true;
+}
+
+/** hostId → ids of the pools it has. */
+export async function selectHostPools(db: Db): Promise<Map<string, ReadonlySet<string>>> {
+  const rows = await db.query<{ host_id: string; pool_id: string }>('SELECT host_id, pool_id FROM host_pools');
+  const pools = new Map<string, Set<string>>();
+  for (const row of rows) {
+    const set = pools.get(row.host_id) ?? new Set();
+    pools.set(row.host_id, set.add(row.pool_id));
+  }
+  return pools;
+}
