@@ -11,5 +11,6 @@ CREATE TABLE IF NOT EXISTS images (
   enabled TINYINT NOT NULL,
   created_at BIGINT NOT NULL,
   PRIMARY KEY (id),
-  UNIQUE KEY name (name)
+  UNIQUE KEY name (name),
+  UNIQUE KEY pool_id_volume (pool_id, volume)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

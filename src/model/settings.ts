@@ -42,6 +42,35 @@ export interface Settings {
   };
 }
 
+export type SettingsGroup = keyof Settings;
+export const registrations = ['open', 'approval', 'closed'] as const satisfies readonly Settings['site']['registration'][];
+export const thresholdMeasures = ['cpuPercent', 'memoryPercent', 'storagePercent'] as const;
+export type ThresholdMeasure = (typeof thresholdMeasures)[number];
+
+/** What may be set at all, [least, most]. The rows of the database, the forms and the API all hold to these. */
+export const settingsBounds = {
+  siteNameLength: [1, 60],
+  /** libvirt and QEMU go further; past this a typing mistake is likelier than a machine */
+  vcpus: [1, 512],
+  memoryMib: [64, 16 * 1024 * 1024],
+  diskGib: [1, 1024 * 1024],
+  /** of a quota, where 0 means none at all */
+  quotaInstances: [0, 100_000],
+  quotaVcpus: [0, 100_000],
+  quotaMemoryMib: [0, 1024 * 1024 * 1024],
+  quotaDiskGib: [0, 100 * 1024 * 1024],
+  /** below 1 a part of the host is held back */
+  overcommit: [0.1, 64],
+  percent: [1, 100],
+  /** shorter than a few polls the mean is one sample; longer, the gate closes when the storm is over */
+  windowSeconds: [20, 3600],
+  currencyLength: [1, 8],
+  price: [0, 1_000_000_000],
+  shutdownTimeoutSeconds: [10, 3600],
+  /** shorter, nobody can type it in time; longer, a password seen over a shoulder stays good */
+  passwordSeconds: [30, 3600],
+} as const satisfies Record<string, readonly [number, number]>;
+
 export const defaultSettings: Settings = {
   site: { name: 'Cloud@HPC', registration: 'open', defaultLanguage: 'en' },
   caps: { vcpus: 4, memoryMib: 8192, diskGib: 100 },

@@ -1,0 +1,130 @@
+// Table settings: one row a group, JSON. A group without a row, or with one that does not hold to the schema, has the
+// defaults of model/settings.ts: a bad row is reported and never stops a page.
+import { performance } from 'node:perf_hooks';
+import { z } from 'zod';
+import { defaultSettings, registrations, settingsBounds, type Settings, type SettingsGroup } from '../model/settings.ts';
+import { languages } from '../model/user.ts';
+import { isDuplicateKey, type Db } from './db.ts';
+
+const integer = ([least, most]: readonly [number, number]): z.ZodNumber => z.number().int().min(least).max(most);
+const decimal = ([least, most]: readonly [number, number]): z.ZodNumber => z.number().min(least).max(most);
+const text = ([least, most]: readonly [number, number]): z.ZodString => z.string().min(least).max(most);
+const b = settingsBounds;
+const pair = z
+  .object({ close: decimal(b.percent), open: decimal([0, b.percent[1]]) })
+  .refine((value) => value.open < value.close, { path: ['open'], message: 'open must be below close' });
+
+/** What each group must hold to: the only place where the shape of a setting is checked. */
+export const settingsSchemas = {
+  site: z.object({ name: text(b.siteNameLength), registration: z.enum(registrations), defaultLanguage: z.enum(languages) }),
+  caps: z.object({ vcpus: integer(b.vcpus), memoryMib: integer(b.memoryMib), diskGib: integer(b.diskGib) }),
+  quota: z.object({ instances: integer(b.quotaInstances), vcpus: integer(b.quotaVcpus), memoryMib: integer(b.quotaMemoryMib), diskGib: integer(b.quotaDiskGib) }),
+  overcommit: z.object({ vcpus: decimal(b.overcommit), memory: decimal(b.overcommit), disk: decimal(b.overcommit) }),
+  thresholds: z.object({ enabled: z.boolean(), cpuPercent: pair, memoryPercent: pair, storagePercent: pair, windowSeconds: integer(b.windowSeconds) }),
+  prices: z.object({ currency: text(b.currencyLength), perVcpu: decimal(b.price), perMemoryGib: decimal(b.price), perDiskGib: decimal(b.price) }),
+  power: z.object({ shutdownTimeoutSeconds: integer(b.shutdownTimeoutSeconds) }),
+  console: z.object({ passwordSeconds: integer(b.passwordSeconds) }),
+} satisfies { [G in SettingsGroup]: z.ZodType<Settings[G]> };
+
+export const settingsGroups = Object.keys(settingsSchemas) as SettingsGroup[];
+
+interface SettingsRow { name: string; value: string; updated_at: number; updated_by: string | null }
+export interface SettingsLog { warn(details: object, message: string): void }
+
+/** Every page reads the settings: for this long the last answer is good enough. A change here is seen at once, on another portal after this. */
+const cacheMs = 1000;
+const cache = new WeakMap<Db, { readonly settings: Settings; readonly until: number; readonly generation: number }>();
+let generation = 0;
+const reportedRows = new Map<string, string>();
+
+/** All settings in force. A transaction reads past the cache. */
+export async function selectSettings(db: Db, log?: SettingsLog): Promise<Settings> {
+  const cached = cache.get(db);
+  if (cached !== undefined && cached.generation === generation && performance.now() < cached.until) return cached.settings;
+  const read = generation;
+  const rows = await db.query<SettingsRow>('SELECT name, value, updated_at, updated_by FROM settings');
+  const byName = new Map(rows.map((row) => [row.name, row]));
+  const settings = Object.fromEntries(settingsGroups.map((group) => [group, valueOf(group, byName.get(group), log)])) as unknown as Settings;
+  cache.set(db, { settings, until: performance.now() + cacheMs, generation: read });
+  return settings;
+}
+
+export interface SettingsVersion<G extends SettingsGroup> {
+  readonly value: Settings[G];
+  /** goes back to updateSettings so that two admins do not overwrite each other; 0: never set */
+  readonly version: number;
+  readonly updatedBy: string | null;
+}
+
+/** One group as it is now, past the cache, for a form that changes it. */
+export async function selectSettingsVersion<G extends SettingsGroup>(db: Db, group: G, log?: SettingsLog): Promise<SettingsVersion<G>> {
+  const row = await selectRow(db, group);
+  return { value: valueOf(group, row, log), version: row?.updated_at ?? 0, updatedBy: row?.updated_by ?? null };
+}
+
+/**
+ * Sets one group. With `expectedVersion` only when nobody has set it since that was read: false, nothing changed.
+ * Throws ZodError for a value outside the schema: forms check first.
+ */
+export async function updateSettings<G extends SettingsGroup>(
+  db: Db, group: G, value: Settings[G], userId: string | null, now: number, expectedVersion?: number,
+): Promise<boolean> {
+  const json = JSON.stringify(settingsSchemas[group].parse(value));
+  const won = await writeRow(db, group, json, userId, now, expectedVersion);
+  generation++;
+  return won;
+}
+
+async function writeRow(db: Db, group: SettingsGroup, json: string, userId: string | null, now: number, expected: number | undefined): Promise<boolean> {
+  if (expected === undefined) {
+    // the version must grow even when two changes fall into one millisecond
+    await db.execute(
+      'INSERT INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, ?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value), updated_at = GREATEST(updated_at + 1, VALUES(updated_at)), updated_by = VALUES(updated_by)',
+      [group, json, now, userId],
+    );
+    return true;
+  }
+  if (expected === 0) {
+    try {
+      await db.execute('INSERT INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, ?, ?)', [group, json, now, userId]);
+      return true;
+    } catch (error) {
+      if (!isDuplicateKey(error)) throw error;
+    }
+  } else {
+    const { affectedRows } = await db.execute('UPDATE settings SET value = ?, updated_at = ?, updated_by = ? WHERE name = ? AND updated_at = ?', [json, Math.max(now, expected + 1), userId, group, expected]);
+    if (affectedRows === 1) return true;
+  }
+  // a write whose answer was lost is run again by db.ts: what stands there may be ours
+  const row = await selectRow(db, group);
+  return row !== undefined && row.value === json && row.updated_by === userId;
+}
+
+async function selectRow(db: Db, group: SettingsGroup): Promise<SettingsRow | undefined> {
+  return (await db.query<SettingsRow>('SELECT name, value, updated_at, updated_by FROM settings WHERE name = ?', [group]))[0];
+}
+
+function valueOf<G extends SettingsGroup>(group: G, row: SettingsRow | undefined, log: SettingsLog | undefined): Settings[G] {
+  if (row === undefined) return defaultSettings[group];
+  const parsed = settingsSchemas[group].safeParse(parseJson(row.value));
+  if (parsed.success) return parsed.data as Settings[G];
+  report(group, row.value, z.prettifyError(parsed.error), log);
+  return defaultSettings[group];
+}
+
+function parseJson(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Once for each bad row, not once a second. */
+function report(group: string, value: string, reason: string, log: SettingsLog | undefined): void {
+  if (reportedRows.get(group) === value) return;
+  reportedRows.set(group, value);
+  const message = 'a row of table settings cannot be used; the defaults of this group hold until an admin saves it again';
+  if (log !== undefined) log.warn({ group, reason }, message);
+  else process.emitWarning(`settings.${group}: ${message}: ${reason}`);
+}
