@@ -12,7 +12,17 @@ require_root() { # require_root WHAT "$@": as root, or again through sudo, or a 
   [ "$(id -u)" = 0 ] && return
   command -v sudo >/dev/null || die "$what needs root, and sudo is not installed: run it as root."
   say "$what needs root: asking sudo."
-  exec sudo -- "$0" "$@"
+  exec sudo -- env "PATH=$PATH" "$0" "$@"
+}
+
+as_owner() { # as_owner command…: as the owner of the project's files, so that sudo leaves none there that only root may change
+  local owner
+  owner=$(stat -c %u "$ROOT")
+  if [ "$(id -u)" = 0 ] && [ "$owner" != 0 ]; then
+    setpriv --reuid "$owner" --regid "$(stat -c %g "$ROOT")" --init-groups -- env "HOME=$(getent passwd "$owner" | cut -d: -f6)" "$@"
+  else
+    "$@"
+  fi
 }
 
 absolute() { # absolute PATH: the path without ~ or .., whether it exists or not

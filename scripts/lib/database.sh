@@ -9,9 +9,10 @@ database_account() { # the system account that runs it: nobody, unless nobody ca
   if setpriv --reuid nobody --regid nogroup --clear-groups test -x "$(dirname "$1")"; then echo nobody; else echo root; fi
 }
 
-start_database() { # start_database FOLDER [durable|quick]; quick (for tests) may lose the last second at a power failure
-  local folder=$1 flush=1 account pid
-  [ "${2-}" != quick ] || flush=2
+start_database() { # start_database FOLDER [durable|quick]; quick, for tests, may lose the last second at a power
+  # failure, and its account may make databases, one for each test file.
+  local folder=$1 flush=1 databases='cloud.*' account pid
+  if [ "${2-}" = quick ]; then flush=2 databases='*.*'; fi
   if running_pid "$folder/pid" >/dev/null; then return; fi
   [ ${#folder} -le 85 ] || { echo "the path $folder is too long for a Unix socket: choose a shorter one"; return 1; }
   mkdir -p "$folder"
@@ -42,7 +43,7 @@ $([ "$account" = root ] || echo "DROP USER IF EXISTS $account@localhost;")
 CREATE DATABASE IF NOT EXISTS cloud;
 CREATE USER IF NOT EXISTS cloud@localhost;
 ALTER USER cloud@localhost IDENTIFIED BY '$(cat "$folder/password")';
-GRANT ALL PRIVILEGES ON \`cloud%\`.* TO cloud@localhost;
+GRANT ALL PRIVILEGES ON $databases TO cloud@localhost;
 SQL
 }
 
@@ -63,7 +64,7 @@ transaction_isolation = READ-COMMITTED
 innodb_flush_log_at_trx_commit = $2
 innodb_buffer_pool_size = 96M
 innodb_log_file_size = 48M
-max_connections = 120
+max_connections = 300
 performance_schema = OFF
 # The account may not read or write files of the machine by SQL.
 secure_file_priv = $1/tmp
