@@ -4,7 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { AppError, say } from '../errors.ts';
 
-export type SqlValue = string | number | bigint | boolean | null | Buffer;
+/** An array stands for the list of an IN (?); an empty one is a syntax error. */
+export type SqlValue = string | number | bigint | boolean | null | Buffer | readonly (string | number)[];
 export type Row = Record<string, unknown>;
 
 /** What a store function needs: run one statement. Both the pool and a transaction are one. */
