@@ -89,6 +89,14 @@ remember() { # remember FILE PID
   printf '%s %s\n' "$2" "$start" > "$1.new" && mv "$1.new" "$1"
 }
 
+launch() { # launch PIDFILE LOG command…: a daemon, tied to no terminal, that wrote itself down before it became the program
+  local pidfile=$1 log=$2
+  shift 2
+  ( remember "$pidfile" "$BASHPID" && exec setsid "$@" </dev/null >>"$log" 2>&1 ) &
+  wait_until 5 launched "$pidfile" "$!"
+}
+launched() { [ "$(cut -d' ' -f1 "$1" 2>/dev/null)" = "$2" ]; }
+
 running_pid() { # running_pid FILE: prints the pid when that very process still runs
   local pid start
   [ -f "$1" ] || return 1

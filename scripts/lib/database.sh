@@ -11,7 +11,7 @@ database_account() { # the system account that runs it: nobody, unless nobody ca
 
 start_database() { # start_database FOLDER [durable|quick]; quick, for tests, may lose the last second at a power
   # failure, and its account may make databases, one for each test file.
-  local folder=$1 flush=1 databases='cloud.*' account pid
+  local folder=$1 flush=1 databases='cloud.*' account
   if [ "${2-}" = quick ]; then flush=2 databases='*.*'; fi
   if running_pid "$folder/pid" >/dev/null; then return; fi
   [ ${#folder} -le 85 ] || { echo "the path $folder is too long for a Unix socket: choose a shorter one"; return 1; }
@@ -32,9 +32,7 @@ start_database() { # start_database FOLDER [durable|quick]; quick, for tests, ma
   rm -f "$folder/run/"*
   : >> "$folder/mariadb.log"
   chown "$account" "$folder/mariadb.log"
-  setsid mariadbd --defaults-file="$folder/my.cnf" </dev/null >>"$folder/mariadb.log" 2>&1 &
-  pid=$!
-  remember "$folder/pid" "$pid"
+  launch "$folder/pid" "$folder/mariadb.log" mariadbd --defaults-file="$folder/my.cnf"
   wait_until 60 database_answers_or_ended "$folder" || true
   database_answers "$folder" || { tail -n 20 "$folder/mariadb.log"; stop_database "$folder"; return 1; }
   # At every start: a password file that was replaced, or a first start that was interrupted, is put right by this.

@@ -28,14 +28,12 @@ inside() { # inside PID command…: in all the namespaces that the process holds
 }
 in_net() { local pid=$1; shift; nsenter --net="/proc/$pid/ns/net" -- "$@"; }
 
-hold_namespaces() { # hold_namespaces PIDFILE LOG command…: in the background, with no tie to the caller's terminal
+hold_namespaces() { # hold_namespaces PIDFILE LOG command…
   local pidfile=$1 log=$2; shift 2
-  setsid unshare --mount --uts --ipc --net --pid --fork --kill-child --mount-proc --propagation private \
-    "$@" </dev/null >"$log" 2>&1 &
-  local pid=$!
-  remember "$pidfile" "$pid" || return 1
+  : > "$log"
+  launch "$pidfile" "$log" unshare --mount --uts --ipc --net --pid --fork --kill-child --mount-proc --propagation private "$@" || return 1
   # Until it has left our network namespace, an interface sent to "its" namespace would land in ours.
-  wait_until 5 has_left_our_network "$pid"
+  wait_until 5 has_left_our_network "$(running_pid "$pidfile")"
 }
 has_left_our_network() {
   local theirs

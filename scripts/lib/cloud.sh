@@ -1,0 +1,87 @@
+# The parts of the small cloud that scripts/up runs, below one folder DATA, and how they are stopped.
+
+portal_port_is_taken() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+build_portal() {
+  local marker
+  # The mark is older than the build: a source changed while it ran is built next time.
+  marker=$(mktemp)
+  (cd "$ROOT" && as_owner npm run --silent build && as_owner touch -r "$marker" dist/.built)
+  rm -f "$marker"
+}
+
+write_portal_environment() { # DATA PORT: what the portal reads, also used by scripts/admin; only its owner may read it
+  local data=$1 port=$2
+  if [ ! -s "$data/session-secret" ]; then
+    (umask 077; od -An -N32 -tx1 /dev/urandom | tr -d ' \n' > "$data/session-secret.new")
+    mv "$data/session-secret.new" "$data/session-secret"
+  fi
+  (umask 077; cat > "$data/portal.env.new" <<ENV
+NODE_ENV=production
+PORT=$port
+LISTEN_ADDRESS=127.0.0.1
+PUBLIC_URL=http://127.0.0.1:$port
+DATABASE_URL=$(database_url "$data/database")
+SESSION_SECRET_FILE=$data/session-secret
+ENV
+  )
+  mv "$data/portal.env.new" "$data/portal.env"
+}
+
+with_portal_environment() { # with_portal_environment DATA command…: the file's values, and the caller's for all else
+  local data=$1
+  shift
+  ( set -a; . "$data/portal.env"; set +a; cd "$ROOT"; exec "$@" )
+}
+
+portal_admin() { # portal_admin DATA command…
+  local data=$1
+  shift
+  with_portal_environment "$data" node dist/admin.js "$@"
+}
+
+start_portal() { # start_portal DATA PORT
+  local data=$1 port=$2
+  ( set -a; . "$data/portal.env"; set +a; cd "$ROOT"; launch "$data/portal.pid" "$data/log/portal.log" node dist/main.js )
+  wait_until 30 portal_serves_or_ended "$data" "$port" || true
+  if ! portal_serves "$port"; then
+    tail -n 10 "$data/log/portal.log"
+    stop_remembered "$data/portal.pid" 5
+    return 1
+  fi
+}
+portal_serves() { curl -fsS --max-time 2 -o /dev/null "http://127.0.0.1:$1/healthz" 2>/dev/null; }
+portal_serves_or_ended() { ! running_pid "$1/portal.pid" >/dev/null || portal_serves "$2"; }
+
+demo_image_path() { printf '%s/images/demo-%s.qcow2' "$1" "$("$ROOT/scripts/build-demo-image" --id)"; }
+
+register_private_host() { # DATA NUMBER
+  portal_admin "$1" add-host --name "host$2" --uri "$(host_uri "$1" "$2")" --pool default --network lan --console-address "$(host_address "$1" "$2")"
+}
+
+register_demo_image() { # DATA IMAGE: into the pool when it is not there. Never over an existing file: instances stand on it
+  local target
+  target=$1/pool/$(basename "$2")
+  if [ ! -f "$target" ]; then
+    cp "$2" "$target.new"
+    chmod 444 "$target.new"
+    mv "$target.new" "$target"
+  fi
+  portal_admin "$1" register-image --file "$(basename "$2")" --name Demo --pool default
+}
+
+create_first_admin() { # DATA NAME PASSWORDFILE: nothing when an administrator exists already
+  local rc=0
+  portal_admin "$1" setup-link >/dev/null 2>&1 || rc=$?
+  if [ "$rc" = 3 ]; then return 0; fi
+  portal_admin "$1" create-admin "$2" --password-file "$3"
+}
+
+stop_cloud() { # stop_cloud DATA: what runs below DATA, the portal first, so that it sees its hosts and its database to its end
+  local number
+  stop_remembered "$1/portal.pid" 20
+  for number in $(started_hosts "$1"); do stop_host "$1" "$number"; done
+  stop_lan "$1"
+  stop_database "$1/database"
+  rm -f "$1/address"
+}
