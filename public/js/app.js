@@ -1,0 +1,56 @@
+// On every page: theme switch, local times, copy buttons, and forms that cannot be sent twice.
+const themeSwitch = document.getElementById('theme-switch');
+if (themeSwitch) {
+  themeSwitch.hidden = false;
+  themeSwitch.addEventListener('click', () => {
+    const root = document.documentElement;
+    const next = root.dataset.bsTheme === 'dark' ? 'light' : 'dark';
+    root.dataset.bsTheme = next;
+    document.cookie = `theme=${next}; path=/; max-age=31536000; samesite=lax`;
+  });
+}
+
+/** Shows <time data-local> in the reader's own time zone; the title keeps UTC. */
+export function localTimes(root = document) {
+  const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: 'medium', timeStyle: 'medium' });
+  for (const element of root.querySelectorAll('time[data-local]')) {
+    element.title = element.textContent;
+    element.textContent = format.format(new Date(element.dateTime));
+    element.removeAttribute('data-local');
+  }
+}
+localTimes();
+
+document.addEventListener('click', async (event) => {
+  const button = event.target.closest('[data-copy]');
+  if (!button) return;
+  const source = document.querySelector(button.dataset.copy);
+  await navigator.clipboard.writeText((source.value ?? source.textContent).trim());
+  const before = button.textContent;
+  button.textContent = button.dataset.copied ?? before;
+  setTimeout(() => { button.textContent = before; }, 1500);
+});
+
+document.addEventListener('submit', (event) => {
+  const form = event.target;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = 'yes';
+  // the button's own name and value are read before this runs
+  setTimeout(() => { for (const button of form.querySelectorAll('button:not([type=button])')) button.classList.add('btn-loading'); }, 150);
+});
+// coming back by the browser's back button: the form may be sent again
+addEventListener('pageshow', () => {
+  for (const form of document.querySelectorAll('form[data-sent]')) {
+    delete form.dataset.sent;
+    for (const button of form.querySelectorAll('.btn-loading')) button.classList.remove('btn-loading');
+  }
+});
+
+/** POST with the session's token; resolves with the Response. */
+export function post(url, body = {}) {
+  return fetch(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', accept: 'application/json', 'x-csrf-token': document.querySelector('meta[name=csrf-token]').content },
+    body: JSON.stringify(body),
+  });
+}

@@ -1,0 +1,49 @@
+// The portal's middleware, in order, on one screen.
+import { fileURLToPath } from 'node:url';
+import compression from 'compression';
+import express, { type Express } from 'express';
+import { AppError, say } from './errors.ts';
+import { authenticateBearer } from './web/api/bearer.ts';
+import type { WebDeps } from './web/deps.ts';
+import { errorHandler } from './web/middleware/error-handler.ts';
+import { audited, checkAccess } from './web/middleware/guard.ts';
+import { requestContext } from './web/middleware/request-context.ts';
+import { requestLog } from './web/middleware/request-log.ts';
+import { paths } from './web/paths.ts';
+import { allRoutes } from './web/routes.ts';
+import { csrfProtection, securityHeaders, sessionMiddleware } from './web/security.ts';
+import { DatabaseSessionStore } from './web/session/store.ts';
+
+const publicDirectory = fileURLToPath(new URL('../public', import.meta.url));
+
+export function createApp(deps: WebDeps): Express {
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('trust proxy', deps.config.trustProxy === '' ? false : deps.config.trustProxy);
+  app.set('query parser', 'simple');
+
+  app.get(paths.health, (_req, res) => void res.type('text').send('ok\n'));
+  app.use(securityHeaders(deps.config));
+  app.use(express.static(publicDirectory, { index: false, maxAge: '1h' }));
+  app.use(requestLog(deps.log));
+  // an event stream must not wait in a compressor's buffer
+  app.use(compression({ filter: (req, res) => req.path !== paths.events && compression.filter(req, res) }));
+  app.use(sessionMiddleware(deps.config, new DatabaseSessionStore(deps.db, deps.clock)));
+  app.use(requestContext(deps, authenticateBearer(deps)));
+  app.use(express.urlencoded({ extended: false, limit: '100kb', parameterLimit: 200 }));
+  app.use(express.json({ limit: '100kb' }));
+  for (const route of allRoutes(deps)) {
+    // a visitor's request without a token leaves no trace in the audit log: it could be used to flood it
+    const guards = route.access === 'visitor' ? [csrfProtection(), audited(deps, route)] : [audited(deps, route), checkAccess(route), csrfProtection()];
+    app[route.method](route.path, ...guards, noStore, route.handler);
+  }
+  app.use((_req, _res, next) => next(new AppError('not-found', say('errors.page-not-found'))));
+  app.use(errorHandler(deps.log));
+  return app;
+}
+
+/** Pages show one person's things: no cache keeps them. */
+const noStore: express.RequestHandler = (_req, res, next) => {
+  res.setHeader('Cache-Control', 'no-store');
+  next();
+};

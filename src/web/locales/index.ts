@@ -1,0 +1,55 @@
+// Every string a person reads, in both languages: one file an area, joined here.
+import { createInstance, type i18n } from 'i18next';
+import type { Sentence } from '../../errors.ts';
+import { languages, type Language } from '../../model/user.ts';
+import { common } from './common.ts';
+import type { Messages } from './define.ts';
+
+const areas: readonly Messages[] = [
+  common,
+];
+
+/** The whole catalogue. Throws when two areas define one key. */
+export const catalogue: Messages = join();
+
+function join(): Messages {
+  const all: Record<string, readonly [string, string]> = {};
+  for (const area of areas) {
+    for (const [key, texts] of Object.entries(area)) {
+      if (key in all) throw new Error(`the catalogue has ${key} twice`);
+      all[key] = texts;
+    }
+  }
+  return all;
+}
+
+const i18next: i18n = createInstance();
+await i18next.init({
+  fallbackLng: 'en',
+  supportedLngs: [...languages],
+  keySeparator: false,
+  nsSeparator: false,
+  // the views escape; here it would be done twice
+  interpolation: { escapeValue: false },
+  resources: {
+    en: { translation: Object.fromEntries(Object.entries(catalogue).map(([key, texts]) => [key, texts[0]])) },
+    'zh-TW': { translation: Object.fromEntries(Object.entries(catalogue).map(([key, texts]) => [key, texts[1]])) },
+  },
+});
+
+export type Translate = (key: string, params?: Readonly<Record<string, string | number>>) => string;
+
+/** The texts of one language. An unknown key comes back as itself. */
+export function translator(language: Language): Translate {
+  const fixed = i18next.getFixedT(language);
+  return (key, params) => fixed(key, params ?? {});
+}
+
+/** A Sentence in one language; parameters that are themselves keys are written as `$key`: they are looked up too. */
+export function sentenceText(t: Translate, sentence: Sentence): string {
+  const params = Object.entries(sentence.params ?? {}).map(([name, value]): [string, string | number] => [
+    name,
+    typeof value === 'string' && value.startsWith('$') ? t(value.slice(1)) : value,
+  ]);
+  return t(sentence.key, Object.fromEntries(params));
+}

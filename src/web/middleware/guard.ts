@@ -1,0 +1,55 @@
+// Around every handler of the table: who may open it, and the audit row of a change.
+import { randomUUID } from 'node:crypto';
+import type { Request, RequestHandler } from 'express';
+import { AppError, say } from '../../errors.ts';
+import { mayAccess } from '../../model/access.ts';
+import { insertAudit, updateAudit } from '../../store/audit.ts';
+import { contextOf } from '../context.ts';
+import type { WebDeps } from '../deps.ts';
+import type { Route } from '../routes.ts';
+
+interface AuditNote {
+  target?: string;
+  detail?: string;
+}
+const notes = new WeakMap<Request, AuditNote>();
+
+/** A handler's own words for the audit row: what was acted on, and what was done. Never a secret. */
+export function noteAudit(req: Request, note: AuditNote): void {
+  notes.set(req, { ...notes.get(req), ...note });
+}
+
+export function checkAccess(route: Route): RequestHandler {
+  return (req, _res, next) => {
+    const { user } = contextOf(req);
+    if (mayAccess(route.access, user?.role)) return next();
+    if (user === undefined) return next(new AppError('unauthenticated', say('errors.login-needed')));
+    return next(new AppError('forbidden', say('errors.forbidden')));
+  };
+}
+
+/**
+ * Writes "begun" before the handler and the result after it: a portal killed in between leaves "begun", which is the truth.
+ * A user's request that is refused (no access, no token) is written too; a stranger's is not.
+ */
+export function audited(deps: WebDeps, route: Route): RequestHandler {
+  const { audit } = route;
+  return async (req, res, next) => {
+    const { user, ip } = contextOf(req);
+    if (audit === undefined || (user === undefined && route.access !== 'visitor')) return next();
+    const id = randomUUID();
+    await insertAudit(deps.db, { id, at: deps.clock.now(), userId: user?.id ?? null, userName: user?.name ?? '', action: audit, target: targetOf(req), ip, result: 'begun', detail: '' });
+    res.once('close', () => {
+      const note = notes.get(req);
+      const result = !res.writableFinished ? 'cut-off' : res.statusCode < 400 ? 'ok' : res.statusCode < 500 || res.statusCode === 507 ? 'refused' : 'failed';
+      updateAudit(deps.db, id, { result, target: note?.target ?? targetOf(req), detail: note?.detail ?? '', userId: contextOf(req).user?.id ?? user?.id ?? null })
+        .catch((error: unknown) => deps.log.error({ err: error, auditId: id, action: audit }, 'the audit row could not be completed'));
+    });
+    return next();
+  };
+}
+
+function targetOf(req: Request): string {
+  const { id } = req.params;
+  return typeof id === 'string' ? id.slice(0, 64) : '';
+}

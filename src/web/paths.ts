@@ -1,0 +1,35 @@
+// Every URL of the portal, once.
+
+const id = encodeURIComponent;
+
+export const paths = {
+  home: '/',
+  login: '/login',
+  logout: '/logout',
+  register: '/register',
+  setup: (token: string) => `/setup/${id(token)}`,
+  account: '/account',
+  about: '/about',
+  contact: '/contact',
+  language: '/language',
+  instances: '/instances',
+  newInstance: '/instances/new',
+  reviewInstance: '/instances/new/review',
+  instance: (instanceId: string) => `/instances/${id(instanceId)}`,
+  instanceAction: (instanceId: string, action: string) => `/instances/${id(instanceId)}/actions/${id(action)}`,
+  instanceConsole: (instanceId: string) => `/instances/${id(instanceId)}/console`,
+  instanceSamples: (instanceId: string) => `/instances/${id(instanceId)}/samples.json`,
+  operation: (operationId: string) => `/operations/${id(operationId)}`,
+  operationJson: (operationId: string) => `/operations/${id(operationId)}.json`,
+  operationCancel: (operationId: string) => `/operations/${id(operationId)}/cancel`,
+  resources: '/resources',
+  admission: '/admission',
+  admissionJson: '/admission.json',
+  events: '/events',
+  health: '/healthz',
+  consoleSocket: '/console/ws',
+  admin: '/admin',
+  adminPage: (page: string) => `/admin/${page}`,
+  adminItem: (page: string, itemId: string) => `/admin/${page}/${id(itemId)}`,
+  api: '/api/v1',
+} as const;

@@ -1,0 +1,20 @@
+// The table of all pages: method, path, who may open it, what is written to the audit log, and the handler.
+import type { Request, Response } from 'express';
+import type { Access } from '../model/access.ts';
+import type { WebDeps } from './deps.ts';
+import { homeRoutes } from './home/routes.ts';
+
+export interface Route {
+  readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
+  readonly path: string;
+  readonly access: Access;
+  /** action in the audit log; every route that changes something has one */
+  readonly audit?: string;
+  readonly handler: (req: Request, res: Response) => Promise<void> | void;
+}
+
+export function allRoutes(deps: WebDeps): Route[] {
+  return [
+    ...homeRoutes(deps),
+  ];
+}
