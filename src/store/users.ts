@@ -147,7 +147,6 @@ export async function insertFirstAdmin(db: Database, admin: NewUser): Promise<Fi
 // thrown, not returned, so that the guard's row is rolled back with the rest
 class NameTaken extends Error {}
 
-/** The same inside a transaction of the caller's; throws when the name is taken, so that everything is rolled back. */
 async function insertFirstAdminIn(tx: Db, admin: NewUser): Promise<FirstAdminResult> {
   try {
     await tx.execute('INSERT INTO admin_guard (id, first_admin_id, created_at) VALUES (1, ?, ?)', [admin.id, admin.createdAt]);
@@ -176,12 +175,9 @@ export async function updateLanguage(db: Db, id: string, language: Language, now
   await db.execute('UPDATE users SET language = ?, updated_at = ? WHERE id = ?', [language, now, id]);
 }
 
-/** Sets the password and ends every session; the new epoch is returned so that the one who did it may stay. */
-export async function updatePassword(db: Database, id: string, passwordHash: string, now: number): Promise<number> {
-  return db.transaction(async (tx) => {
-    await tx.execute('UPDATE users SET password_hash = ?, session_epoch = session_epoch + 1, updated_at = ? WHERE id = ?', [passwordHash, now, id]);
-    return selectEpoch(tx, id);
-  });
+/** Sets the password and ends every session on all portals. */
+export async function updatePassword(db: Db, id: string, passwordHash: string, now: number): Promise<void> {
+  await db.execute('UPDATE users SET password_hash = ?, session_epoch = session_epoch + 1, updated_at = ? WHERE id = ?', [passwordHash, now, id]);
 }
 
 /** The same password, hashed harder: sessions stay. Compare-and-set, so that a password changed meanwhile wins. */
@@ -189,18 +185,9 @@ export async function updatePasswordHash(db: Db, id: string, before: string, aft
   await db.execute('UPDATE users SET password_hash = ? WHERE id = ? AND password_hash = ?', [after, id, before]);
 }
 
-/** Ends every session of the user on all portals; returns the new epoch. */
-export async function bumpSessionEpoch(db: Database, id: string, now: number): Promise<number> {
-  return db.transaction(async (tx) => {
-    await tx.execute('UPDATE users SET session_epoch = session_epoch + 1, updated_at = ? WHERE id = ?', [now, id]);
-    return selectEpoch(tx, id);
-  });
-}
-
-async function selectEpoch(tx: Db, id: string): Promise<number> {
-  const [row] = await tx.query<UserRow>('SELECT session_epoch FROM users WHERE id = ?', [id]);
-  if (row === undefined) throw new AppError('not-found', say('users.not-found'));
-  return row.session_epoch;
+/** Ends every session of the user on all portals. */
+export async function bumpSessionEpoch(db: Db, id: string, now: number): Promise<void> {
+  await db.execute('UPDATE users SET session_epoch = session_epoch + 1, updated_at = ? WHERE id = ?', [now, id]);
 }
 
 export async function updateQuota(db: Db, id: string, quota: QuotaOverride, now: number): Promise<void> {
