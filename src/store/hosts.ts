@@ -89,7 +89,7 @@ export async function selectOptionalHost(db: Db, id: string): Promise<Host | und
 
 export async function selectHost(db: Db, id: string): Promise<Host> {
   const host = await selectOptionalHost(db, id);
-  if (host === undefined) throw new AppError('not-found', say('errors.not-found'));
+  if (host === undefined) throw new AppError('not-found', say('errors.page-not-found'));
   return host;
 }
 

@@ -77,7 +77,7 @@ export async function selectOptionalPool(db: Db, id: string): Promise<StoragePoo
 
 export async function selectPool(db: Db, id: string): Promise<StoragePool> {
   const pool = await selectOptionalPool(db, id);
-  if (pool === undefined) throw new AppError('not-found', say('errors.not-found'));
+  if (pool === undefined) throw new AppError('not-found', say('errors.page-not-found'));
   return pool;
 }
 
