@@ -9,6 +9,7 @@ import { ConfigError, readConfig, type Config } from './config.ts';
 import { attachConsole } from './console/attach.ts';
 import { createJobs } from './jobs/index.ts';
 import { createFleet } from './libvirt/fleet.ts';
+import type { OpenHypervisor } from './libvirt/hypervisor.ts';
 import { openHypervisor } from './libvirt/open-hypervisor.ts';
 import { createLog } from './log.ts';
 import { createMailer } from './mail.ts';
@@ -24,10 +25,11 @@ async function main(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   const db = openDatabase(config.databaseUrls);
   await migrate(db, { directory: migrationsDirectory, engine: config.databaseEngine, onFile: (name) => log.info({ name }, 'migrated') });
-  await seedFlavours(db);
+  await seedFlavours(db, clock.now());
 
-  const hosts = createFleet((uri, options) => openHypervisor(uri, { log, ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...options }));
-  const operations: OperationDeps = { db, hosts, clock, log, wake: () => runner.wake() };
+  const openHost: OpenHypervisor = (uri, options) => openHypervisor(uri, { log, ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...options });
+  const hosts = createFleet(openHost);
+  const operations: OperationDeps = { db, hosts, openHost, clock, log, wake: () => runner.wake() };
   const runner = createRunner(operations, { ownerId: randomUUID() });
   const mailer = createMailer(config.smtpUrl, config.mailFrom);
   const deps = { config, db, clock, log, operations, mailer };

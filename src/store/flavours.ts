@@ -80,12 +80,12 @@ const seeds: readonly Flavour[] = [
 ];
 
 /** Gives a new cloud its first flavours, once: an admin who deleted them all does not get them back. */
-export async function seedFlavours(db: Db, now: number): Promise<void> {
+export async function seedFlavours(db: Db): Promise<void> {
   const marker = await db.query('SELECT name FROM settings WHERE name = ?', ['seeded:flavours']);
   if (marker.length > 0) return;
   const [count] = await db.query<{ n: number }>('SELECT COUNT(*) AS n FROM flavours');
   // some of ours: an earlier start was killed between two of them, and goes on here
   const ours = await db.query('SELECT id FROM flavours WHERE id IN (?, ?, ?, ?)', seeds.map((seed) => seed.id));
   if (count?.n === ours.length) for (const seed of seeds) await insertFlavour(db, seed);
-  await db.execute('INSERT INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, ?, NULL) ON DUPLICATE KEY UPDATE name = name', ['seeded:flavours', 'true', now]);
+  await db.execute('INSERT INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, 0, NULL) ON DUPLICATE KEY UPDATE name = name', ['seeded:flavours', 'true']);
 }

@@ -10,21 +10,21 @@ before(async () => { database = await createTestDatabase(); });
 after(() => database.close());
 
 test('a new cloud gets its flavours once, also from two portals at once', async () => {
-  await Promise.all([seedFlavours(database.db, 1), seedFlavours(database.db, 1)]);
+  await Promise.all([seedFlavours(database.db), seedFlavours(database.db)]);
   assert.deepEqual((await selectFlavours(database.db)).map((f) => f.name), ['tiny', 'small', 'medium', 'large']);
   for (const flavour of await selectFlavours(database.db)) await deleteFlavour(database.db, flavour.id);
-  await seedFlavours(database.db, 2);
+  await seedFlavours(database.db);
   assert.deepEqual(await selectFlavours(database.db), []);
 });
 
 test('a seeding that was killed in the middle goes on', async () => {
   await database.db.execute('DELETE FROM settings');
-  await seedFlavours(database.db, 1);
+  await seedFlavours(database.db);
   const [first, second] = await selectFlavours(database.db);
   assert.ok(first && second);
   await deleteFlavour(database.db, second.id);
   await database.db.execute('DELETE FROM settings');
-  await seedFlavours(database.db, 2);
+  await seedFlavours(database.db);
   assert.equal((await selectFlavours(database.db)).length, 4);
 });
 
