@@ -3,6 +3,8 @@
 // Every call rejects with a LibvirtError (the daemon said no), a HostUnavailableError (no answer: connection lost,
 // deadline, keepalive) or an AbortError. On HostUnavailableError the outcome of a change is unknown: ask again, never assume.
 
+import type { Duplex, Readable } from 'node:stream';
+
 export interface CallOptions {
   /** milliseconds until the call rejects with HostUnavailableError; default 15,000. The late reply is dropped. */
   readonly timeoutMs?: number;
@@ -114,7 +116,10 @@ export interface DomainApi {
   getAllStats(groups: readonly StatsGroup[], options?: CallOptions): Promise<DomainStats[]>;
   getJobStats(uuid: string, flags?: { readonly completed?: boolean; readonly keepCompleted?: boolean }, options?: CallOptions): Promise<JobStats>;
   abortJob(uuid: string, options?: CallOptions): Promise<void>;
-  /** P2P; resolves when the domain runs on the destination. Runs on a connection of its own; no timeout unless given. */
+  /**
+   * P2P; resolves when the domain runs on the destination. Runs on a connection of its own; no timeout unless given.
+   * The daemons go on when the caller gives up or loses the connection: abortJob cancels.
+   */
   migrate(uuid: string, input: MigrateInput, options?: CallOptions): Promise<void>;
   migrateSetMaxDowntime(uuid: string, downtimeMs: number, options?: CallOptions): Promise<void>;
   migrateSetMaxSpeed(uuid: string, mibPerSecond: number, options?: CallOptions): Promise<void>;
@@ -125,8 +130,8 @@ export interface DomainApi {
   revertToSnapshot(uuid: string, name: string, options?: CallOptions): Promise<void>;
   snapshotDelete(uuid: string, name: string, options?: CallOptions): Promise<void>;
   /** serial console, both ways, on a connection of its own; destroying the stream aborts */
-  openConsole(uuid: string, device: string | null, options?: CallOptions): Promise<import('node:stream').Duplex>;
-  screenshot(uuid: string, screen: number, options?: CallOptions): Promise<{ readonly mimeType: string; readonly body: import('node:stream').Readable }>;
+  openConsole(uuid: string, device: string | null, options?: CallOptions): Promise<Duplex>;
+  screenshot(uuid: string, screen: number, options?: CallOptions): Promise<{ readonly mimeType: string; readonly body: Readable }>;
 }
 
 export interface NodeApi {
@@ -169,8 +174,8 @@ export interface StorageVolumeApi {
   delete(pool: string, name: string, options?: CallOptions): Promise<void>;
   resize(pool: string, name: string, capacityBytes: number, options?: CallOptions): Promise<void>;
   /** on a connection of its own; resolves when the daemon has accepted every byte */
-  upload(pool: string, name: string, body: import('node:stream').Readable, lengthBytes: number, options?: CallOptions): Promise<void>;
-  download(pool: string, name: string, options?: CallOptions): Promise<import('node:stream').Readable>;
+  upload(pool: string, name: string, body: Readable, lengthBytes: number, options?: CallOptions): Promise<void>;
+  download(pool: string, name: string, options?: CallOptions): Promise<Readable>;
 }
 
 export interface NetworkApi {
@@ -192,7 +197,10 @@ export interface Hypervisor {
   /** resolves when up; rejects with HostUnavailableError (its message says why) after timeoutMs */
   ready(options?: CallOptions): Promise<void>;
   onStatus(listener: (status: ConnectionStatus) => void): () => void;
-  /** lifecycle, reboot, job-completed, migration-iteration, agent-lifecycle and resync; ends when closed or the signal aborts */
+  /**
+   * lifecycle, reboot, job-completed, migration-iteration, agent-lifecycle and resync; ends when closed or the signal aborts.
+   * 'resync' comes every time events begin to flow, so also once at the start: list after it and nothing is missed.
+   */
   events(options?: { readonly signal?: AbortSignal }): AsyncIterable<DomainEvent>;
   readonly domain: DomainApi;
   readonly node: NodeApi;
@@ -208,6 +216,8 @@ export interface HypervisorOptions {
   readonly keepalive?: { readonly intervalSeconds: number; readonly count: number };
   /** milliseconds for dialling, TLS, authentication and CONNECT_OPEN together; default 10,000 */
   readonly connectTimeoutMs?: number;
+  /** milliseconds before connecting again: the first wait, doubling up to the longest; default 250 and 15,000, jittered */
+  readonly backoff?: { readonly firstMs: number; readonly maxMs: number };
   /** directory with cacert.pem, clientcert.pem, clientkey.pem when the URI has no pkipath */
   readonly pkiPath?: string;
   readonly log?: { debug(o: object, m: string): void; warn(o: object, m: string): void };

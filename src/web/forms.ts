@@ -45,7 +45,6 @@ export function complain(context: z.RefinementCtx, sentence: Sentence): void {
   context.addIssue({ code: 'custom', params: { sentence }, message: sentence.key });
 }
 
-// eslint-like tools flag control characters in patterns; here they are the point
 const controlCharacters = /[\u0000-\u001f\u007f\u0085\u2028\u2029]/u;
 const controlCharactersButLines = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/u;
 

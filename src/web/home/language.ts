@@ -1,7 +1,7 @@
 // The language switch: a cookie for everybody, and the account's setting for who is logged in.
 import { AppError, say } from '../../errors.ts';
 import { languages } from '../../model/user.ts';
-import { updateUserLanguage } from '../../store/users.ts';
+import { updateLanguage } from '../../store/users.ts';
 import { contextOf } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { formText } from '../forms.ts';
@@ -18,7 +18,7 @@ export function setLanguage(deps: WebDeps): Route['handler'] {
     if (language === undefined) throw new AppError('invalid', say('form.not-a-choice'));
     res.cookie('language', language, { maxAge: yearMs, sameSite: 'lax', secure: isHttps(deps.config), path: '/' });
     const { user } = contextOf(req);
-    if (user !== undefined && user.language !== language) await updateUserLanguage(deps.db, user.id, language);
+    if (user !== undefined && user.language !== language) await updateLanguage(deps.db, user.id, language, deps.clock.now());
     res.redirect(303, localPath(form['next'], '/'));
   };
 }

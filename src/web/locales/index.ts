@@ -4,9 +4,11 @@ import type { Sentence } from '../../errors.ts';
 import { languages, type Language } from '../../model/user.ts';
 import { common } from './common.ts';
 import type { Messages } from './define.ts';
+import { home } from './home.ts';
 
 const areas: readonly Messages[] = [
   common,
+  home,
 ];
 
 /** The whole catalogue. Throws when two areas define one key. */
