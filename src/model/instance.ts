@@ -52,6 +52,11 @@ const allowed: Record<InstanceAction, readonly InstanceState[]> = {
   console: ['running', 'paused'],
 };
 
+/** States in which an action makes sense when nothing else is going on with the instance. */
+export function statesFor(action: InstanceAction): readonly InstanceState[] {
+  return allowed[action];
+}
+
 /** undefined: allowed. A Sentence: why not, in words for a button's title or an error. */
 export function instanceRefuses(
   action: InstanceAction,
@@ -69,3 +74,15 @@ export function instanceCan(action: InstanceAction, instance: Pick<Instance, 'st
 
 /** Instance names: they become host names of guests and parts of file names. */
 export const instanceNamePattern = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/i;
+
+/** One line of an instance's diary. */
+export interface InstanceEvent {
+  readonly id: string;
+  readonly instanceId: string;
+  readonly at: number;
+  /** who did it; null: the system, or the guest itself */
+  readonly userId: string | null;
+  readonly sentence: Sentence;
+  /** why, for what went wrong */
+  readonly reason: Sentence | null;
+}

@@ -20,6 +20,10 @@ export interface Operation {
   /** of the step in progress, 0–100; null: unknown length */
   readonly progressPercent: number | null;
   readonly error: Sentence | null;
+  /** what it is waiting for at the moment, e.g. a host that does not answer */
+  readonly note: Sentence | null;
+  /** may be cancelled now: it has not passed its point of no return */
+  readonly cancellable: boolean;
   readonly cancelRequested: boolean;
   readonly createdAt: number;
   readonly startedAt: number | null;

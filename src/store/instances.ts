@@ -1,0 +1,255 @@
+// Our records of VMs. State changes are compare-and-set: an operation holds the instance by operation_id, and what is
+// observed from outside is written only while none does.
+import { AppError, say, type Sentence } from '../errors.ts';
+import type { Instance, InstanceState } from '../model/instance.ts';
+import type { OperationKind } from '../model/operation.ts';
+import type { User } from '../model/user.ts';
+import { columnToSentence, containing, sentenceToColumn } from './columns.ts';
+import type { Db, SqlValue } from './db.ts';
+
+interface InstanceRow {
+  readonly id: string;
+  readonly user_id: string;
+  readonly name: string;
+  readonly state: InstanceState;
+  readonly state_at: number;
+  readonly operation_id: string | null;
+  readonly operation_kind: string | null;
+  readonly host_id: string | null;
+  readonly pool_id: string | null;
+  readonly image_id: string;
+  readonly vcpus: number;
+  readonly memory_mib: number;
+  readonly disk_gib: number;
+  readonly mac: string;
+  readonly address: string | null;
+  readonly console_port: number | null;
+  readonly console_expires_at: number | null;
+  readonly problem: string | null;
+  readonly subject_id: number;
+  readonly created_at: number;
+}
+
+const columns = `id, user_id, name, state, state_at, operation_id, operation_kind, host_id, pool_id, image_id, vcpus, memory_mib, disk_gib,
+  mac, address, console_port, console_expires_at, problem, subject_id, created_at`;
+
+function toInstance(row: InstanceRow): Instance {
+  return {
+    id: row.id,
+    userId: row.user_id,
+    name: row.name,
+    state: row.state,
+    stateAt: row.state_at,
+    operationId: row.operation_id,
+    operationKind: row.operation_kind,
+    hostId: row.host_id,
+    poolId: row.pool_id,
+    imageId: row.image_id,
+    vcpus: row.vcpus,
+    memoryMib: row.memory_mib,
+    diskGib: row.disk_gib,
+    mac: row.mac,
+    address: row.address,
+    consolePort: row.console_port,
+    consoleExpiresAt: row.console_expires_at,
+    problem: columnToSentence(row.problem),
+    subjectId: row.subject_id,
+    createdAt: row.created_at,
+  };
+}
+
+// ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export async function selectOptionalInstance(db: Db, id: string): Promise<Instance | undefined> {
+  const [row] = await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE id = ?`, [id]);
+  return row && toInstance(row);
+}
+
+/** The instance, when this person may see it: not-found for one that is missing and for one that is another's. Admins see all. */
+export async function loadInstance(db: Db, user: User, id: string): Promise<Instance> {
+  const instance = await selectOptionalInstance(db, id);
+  if (instance === undefined || (instance.userId !== user.id && user.role !== 'admin')) throw new AppError('not-found', say('errors.not-found'));
+  return instance;
+}
+
+export async function selectOptionalInstanceByName(db: Db, userId: string, name: string): Promise<Instance | undefined> {
+  const [row] = await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE user_id = ? AND name = ?`, [userId, name]);
+  return row && toInstance(row);
+}
+
+export interface InstancePage {
+  /** counts from 1 */
+  readonly page: number;
+  readonly pageSize: number;
+  /** part of the name */
+  readonly search?: string | undefined;
+}
+
+/** By name; the unique key (user_id, name) serves both the filter and the order. */
+export async function selectInstancesByUser(db: Db, userId: string, { page, pageSize, search = '' }: InstancePage): Promise<Instance[]> {
+  const like = search === '' ? '' : 'AND name LIKE ?';
+  const rows = await db.query<InstanceRow>(
+    `SELECT ${columns} FROM instances WHERE user_id = ? ${like} ORDER BY name LIMIT ? OFFSET ?`,
+    [userId, ...(search === '' ? [] : [containing(search)]), pageSize, (page - 1) * pageSize],
+  );
+  return rows.map(toInstance);
+}
+
+export async function countInstancesByUser(db: Db, userId: string, search = ''): Promise<number> {
+  const like = search === '' ? '' : 'AND name LIKE ?';
+  const [row] = await db.query<{ total: number }>(
+    `SELECT COUNT(*) AS total FROM instances WHERE user_id = ? ${like}`, [userId, ...(search === '' ? [] : [containing(search)])],
+  );
+  return row?.total ?? 0;
+}
+
+export interface InstanceFilter extends InstancePage {
+  readonly userId?: string | undefined;
+  readonly hostId?: string | undefined;
+  readonly state?: InstanceState | undefined;
+}
+
+/** Everybody's, newest first. `total` counts what the filter lets through. */
+export async function selectInstancesPage(db: Db, filter: InstanceFilter): Promise<{ instances: Instance[]; total: number }> {
+  const conditions: string[] = [];
+  const params: SqlValue[] = [];
+  const where = (condition: string, value: SqlValue | undefined): void => {
+    if (value === undefined || value === '') return;
+    conditions.push(condition);
+    params.push(value);
+  };
+  where('name LIKE ?', filter.search ? containing(filter.search) : undefined);
+  where('user_id = ?', filter.userId);
+  where('host_id = ?', filter.hostId);
+  where('state = ?', filter.state);
+  const clause = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+  const rows = await db.query<InstanceRow>(
+    `SELECT ${columns} FROM instances ${clause} ORDER BY created_at DESC, id LIMIT ? OFFSET ?`,
+    [...params, filter.pageSize, (filter.page - 1) * filter.pageSize],
+  );
+  const [count] = await db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM instances ${clause}`, params);
+  return { instances: rows.map(toInstance), total: count?.total ?? 0 };
+}
+
+/** What has its home on this host, in whatever state. */
+export async function selectInstancesByHost(db: Db, hostId: string): Promise<Instance[]> {
+  return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE host_id = ?`, [hostId])).map(toInstance);
+}
+
+export async function selectInstancesByIds(db: Db, ids: readonly string[]): Promise<Instance[]> {
+  if (ids.length === 0) return [];
+  return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE id IN (${ids.map(() => '?').join(', ')})`, ids)).map(toInstance);
+}
+
+export async function countInstancesByState(db: Db, userId?: string): Promise<Record<InstanceState, number>> {
+  const rows = await db.query<{ state: InstanceState; total: number }>(
+    `SELECT state, COUNT(*) AS total FROM instances ${userId === undefined ? '' : 'WHERE user_id = ?'} GROUP BY state`, userId === undefined ? [] : [userId],
+  );
+  const counts: Record<InstanceState, number> = { creating: 0, stopped: 0, running: 0, paused: 0, failed: 0, lost: 0 };
+  for (const row of rows) counts[row.state] = row.total;
+  return counts;
+}
+
+// ── writing ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type NewInstance = Pick<
+  Instance,
+  'id' | 'userId' | 'name' | 'vcpus' | 'memoryMib' | 'diskGib' | 'imageId' | 'mac' | 'subjectId' | 'createdAt'
+> & { readonly hostId: string; readonly poolId: string; readonly operationId: string; readonly operationKind: OperationKind };
+
+/** Inserts it as `creating`, held by its operation. A taken name, id or MAC address is a duplicate key. */
+export async function insertInstance(tx: Db, instance: NewInstance): Promise<void> {
+  await tx.execute(
+    `INSERT INTO instances (id, user_id, name, state, state_at, operation_id, operation_kind, host_id, pool_id, image_id,
+       vcpus, memory_mib, disk_gib, mac, subject_id, created_at)
+     VALUES (?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    [instance.id, instance.userId, instance.name, instance.createdAt, instance.operationId, instance.operationKind, instance.hostId,
+      instance.poolId, instance.imageId, instance.vcpus, instance.memoryMib, instance.diskGib, instance.mac, instance.subjectId, instance.createdAt],
+  );
+}
+
+/** Takes the instance for an operation; false: another operation has it, or its state has changed to none of `states`. */
+export async function claimInstance(
+  tx: Db, id: string, claim: { readonly operationId: string; readonly operationKind: OperationKind; readonly states: readonly InstanceState[] },
+): Promise<boolean> {
+  const { affectedRows } = await tx.execute(
+    `UPDATE instances SET operation_id = ?, operation_kind = ?
+     WHERE id = ? AND operation_id IS NULL AND state IN (${claim.states.map(() => '?').join(', ')})`,
+    [claim.operationId, claim.operationKind, id, ...claim.states],
+  );
+  return affectedRows === 1;
+}
+
+export interface InstanceChange {
+  readonly state?: InstanceState;
+  readonly hostId?: string | null;
+  readonly poolId?: string | null;
+  readonly address?: string | null;
+  readonly consolePort?: number | null;
+  readonly consoleExpiresAt?: number | null;
+  readonly problem?: Sentence | null;
+}
+
+function assignments(change: InstanceChange, now: number): { sets: string[]; params: SqlValue[] } {
+  const sets: string[] = [];
+  const params: SqlValue[] = [];
+  const set = (column: string, value: SqlValue | undefined): void => {
+    if (value === undefined) return;
+    sets.push(`${column} = ?`);
+    params.push(value);
+  };
+  set('state', change.state);
+  if (change.state !== undefined) {
+    // grows with every write of the state, also within one millisecond: it is the version that observers compare
+    sets.push('state_at = GREATEST(?, state_at + 1)');
+    params.push(now);
+  }
+  set('host_id', change.hostId);
+  set('pool_id', change.poolId);
+  set('address', change.address);
+  set('console_port', change.consolePort);
+  set('console_expires_at', change.consoleExpiresAt);
+  if (change.problem !== undefined) set('problem', sentenceToColumn(change.problem, 2000));
+  return { sets, params };
+}
+
+/** The end of an operation: writes what it found and lets the instance go. false: it was not the holder. */
+export async function releaseInstance(tx: Db, id: string, operationId: string, change: InstanceChange, now: number): Promise<boolean> {
+  const { sets, params } = assignments(change, now);
+  const { affectedRows } = await tx.execute(
+    `UPDATE instances SET ${[...sets, 'operation_id = NULL', 'operation_kind = NULL'].join(', ')} WHERE id = ? AND operation_id = ?`,
+    [...params, id, operationId],
+  );
+  return affectedRows === 1;
+}
+
+/**
+ * Writes what was seen of the domain from outside, when the record is still the one that was compared and no operation
+ * holds it. false: it has moved on, and what was seen is old.
+ */
+export async function updateObservedInstance(
+  db: Db, seen: Pick<Instance, 'id' | 'state' | 'stateAt'>, change: InstanceChange, now: number,
+): Promise<boolean> {
+  const { sets, params } = assignments(change, now);
+  if (sets.length === 0) return true;
+  const { affectedRows } = await db.execute(
+    `UPDATE instances SET ${sets.join(', ')} WHERE id = ? AND operation_id IS NULL AND state = ? AND state_at = ?`,
+    [...params, seen.id, seen.state, seen.stateAt],
+  );
+  return affectedRows === 1;
+}
+
+/** The last address seen of the guest. */
+export async function updateInstanceAddress(db: Db, id: string, address: string | null): Promise<void> {
+  await db.execute('UPDATE instances SET address = ? WHERE id = ?', [address, id]);
+}
+
+/** A console password was made: until when it opens the screen, and where. */
+export async function updateInstanceConsole(db: Db, id: string, console: { readonly port: number | null; readonly expiresAt: number | null }): Promise<void> {
+  await db.execute('UPDATE instances SET console_port = ?, console_expires_at = ? WHERE id = ?', [console.port, console.expiresAt, id]);
+}
+
+/** Removes the record that this operation holds. */
+export async function deleteInstance(tx: Db, id: string, operationId: string): Promise<boolean> {
+  return (await tx.execute('DELETE FROM instances WHERE id = ? AND operation_id = ?', [id, operationId])).affectedRows === 1;
+}

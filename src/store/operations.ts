@@ -1,0 +1,342 @@
+// Operations and their steps. Whoever works on one holds its lease: every write of a runner names the owner it believes to
+// be, so that one that lost its lease changes nothing.
+import { AppError, say, type Sentence } from '../errors.ts';
+import type { Operation, OperationKind, OperationState, OperationStep, StepState } from '../model/operation.ts';
+import { columnToJson, columnToSentence, jsonToColumn, sentenceToColumn } from './columns.ts';
+import type { Db, SqlValue } from './db.ts';
+
+interface OperationRow {
+  readonly id: string;
+  readonly kind: OperationKind;
+  readonly state: OperationState;
+  readonly instance_id: string | null;
+  readonly host_id: string | null;
+  readonly user_id: string | null;
+  readonly progress_percent: number | null;
+  readonly error: string | null;
+  readonly note: string | null;
+  readonly cancellable: number;
+  readonly cancel_requested: number;
+  readonly created_at: number;
+  readonly started_at: number | null;
+  readonly ended_at: number | null;
+}
+
+const columns = `id, kind, state, instance_id, host_id, user_id, progress_percent, error, note, cancellable, cancel_requested,
+  created_at, started_at, ended_at`;
+
+function toOperation(row: OperationRow): Operation {
+  return {
+    id: row.id,
+    kind: row.kind,
+    state: row.state,
+    instanceId: row.instance_id,
+    hostId: row.host_id,
+    userId: row.user_id,
+    progressPercent: row.progress_percent,
+    error: columnToSentence(row.error),
+    note: columnToSentence(row.note),
+    cancellable: (row.state === 'queued' || row.state === 'running') && row.cancellable === 1 && row.cancel_requested === 0,
+    cancelRequested: row.cancel_requested === 1,
+    createdAt: row.created_at,
+    startedAt: row.started_at,
+    endedAt: row.ended_at,
+  };
+}
+
+export interface NewOperation extends Pick<Operation, 'id' | 'kind' | 'instanceId' | 'hostId' | 'userId' | 'createdAt'> {
+  readonly input: unknown;
+  readonly stepNames: readonly string[];
+}
+
+export async function insertOperation(tx: Db, operation: NewOperation): Promise<void> {
+  await tx.execute(
+    `INSERT INTO operations (id, kind, state, instance_id, host_id, user_id, input, context, created_at)
+     VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?)`,
+    [operation.id, operation.kind, operation.instanceId, operation.hostId, operation.userId,
+      jsonToColumn(operation.input), jsonToColumn({}), operation.createdAt],
+  );
+  const rows = operation.stepNames.map((name, position) => [operation.id, position, name]);
+  await tx.execute(
+    `INSERT INTO operation_steps (operation_id, position, name, state) VALUES ${rows.map(() => "(?, ?, ?, 'waiting')").join(', ')}`,
+    rows.flat(),
+  );
+}
+
+export async function selectOptionalOperation(db: Db, id: string): Promise<Operation | undefined> {
+  const [row] = await db.query<OperationRow>(`SELECT ${columns} FROM operations WHERE id = ?`, [id]);
+  return row && toOperation(row);
+}
+
+/** Throws not-found. */
+export async function selectOperation(db: Db, id: string): Promise<Operation> {
+  const operation = await selectOptionalOperation(db, id);
+  if (operation === undefined) throw new AppError('not-found', say('errors.not-found'));
+  return operation;
+}
+
+interface StepRow {
+  readonly position: number;
+  readonly name: string;
+  readonly state: StepState;
+  readonly started_at: number | null;
+  readonly ended_at: number | null;
+  readonly error: string | null;
+}
+
+/** In their order. */
+export async function selectOperationSteps(db: Db, operationId: string): Promise<OperationStep[]> {
+  const rows = await db.query<StepRow>(
+    'SELECT position, name, state, started_at, ended_at, error FROM operation_steps WHERE operation_id = ? ORDER BY position', [operationId],
+  );
+  return rows.map((row) => ({
+    position: row.position, name: row.name, state: row.state, startedAt: row.started_at, endedAt: row.ended_at, error: columnToSentence(row.error),
+  }));
+}
+
+export interface OperationFilter {
+  readonly page: number;
+  readonly pageSize: number;
+  readonly state?: OperationState | undefined;
+  readonly kind?: OperationKind | undefined;
+  readonly instanceId?: string | undefined;
+  readonly hostId?: string | undefined;
+  readonly userId?: string | undefined;
+}
+
+/** Newest first; pages count from 1. `total` counts what the filter lets through. */
+export async function selectOperationsPage(db: Db, filter: OperationFilter): Promise<{ operations: Operation[]; total: number }> {
+  const conditions: string[] = [];
+  const params: SqlValue[] = [];
+  const only = (column: string, value: SqlValue | undefined): void => {
+    if (value === undefined) return;
+    conditions.push(`${column} = ?`);
+    params.push(value);
+  };
+  only('state', filter.state);
+  only('kind', filter.kind);
+  only('instance_id', filter.instanceId);
+  only('host_id', filter.hostId);
+  only('user_id', filter.userId);
+  const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
+  const rows = await db.query<OperationRow>(
+    `SELECT ${columns} FROM operations ${where} ORDER BY created_at DESC, id LIMIT ? OFFSET ?`,
+    [...params, filter.pageSize, (filter.page - 1) * filter.pageSize],
+  );
+  const [count] = await db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM operations ${where}`, params);
+  return { operations: rows.map(toOperation), total: count?.total ?? 0 };
+}
+
+/** Newest first. */
+export async function selectOperationsByInstance(db: Db, instanceId: string, limit = 20): Promise<Operation[]> {
+  const rows = await db.query<OperationRow>(
+    `SELECT ${columns} FROM operations WHERE instance_id = ? ORDER BY created_at DESC, id LIMIT ?`, [instanceId, limit],
+  );
+  return rows.map(toOperation);
+}
+
+/** Cancelling one that runs: only before its point of no return, which the runner passes by a write to this same row. */
+export async function requestOperationCancel(db: Db, id: string): Promise<boolean> {
+  const { affectedRows } = await db.execute(
+    "UPDATE operations SET cancel_requested = 1, run_after = 0 WHERE id = ? AND state = 'running' AND cancellable = 1", [id],
+  );
+  return affectedRows === 1;
+}
+
+/** Ends one that nobody has begun. */
+export async function cancelQueuedOperation(tx: Db, id: string, now: number): Promise<boolean> {
+  const { affectedRows } = await tx.execute(
+    "UPDATE operations SET state = 'cancelled', cancel_requested = 1, ended_at = ? WHERE id = ? AND state = 'queued'", [now, id],
+  );
+  return affectedRows === 1;
+}
+
+// ── for the runner ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** An operation with what only its runner needs. */
+export interface OperationRecord<Context> {
+  readonly operation: Operation;
+  readonly input: unknown;
+  readonly context: Context;
+  /** claims since the last step that was finished: one that grows tells of an operation that kills its runner */
+  readonly attempts: number;
+  /** since when its host has not answered */
+  readonly waitingSince: number | null;
+  /** when its instance last gave a sign that a step may wait for */
+  readonly eventAt: number | null;
+}
+
+interface RecordRow extends OperationRow {
+  readonly input: Buffer;
+  readonly context: Buffer;
+  readonly lease_owner: string | null;
+  readonly lease_until: number;
+  readonly attempts: number;
+  readonly waiting_since: number | null;
+  readonly event_at: number | null;
+}
+
+export interface ClaimableQuery {
+  readonly now: number;
+  readonly limit: number;
+  readonly exceptIds: readonly string[];
+  /** hosts that have enough going on */
+  readonly exceptHostIds: readonly string[];
+}
+
+/** Oldest first: those that nobody holds and whose time has come. */
+export async function selectClaimableOperations(db: Db, query: ClaimableQuery): Promise<{ id: string; hostId: string | null }[]> {
+  const params: SqlValue[] = [query.now, query.now];
+  let except = '';
+  if (query.exceptIds.length > 0) {
+    except += ` AND id NOT IN (${query.exceptIds.map(() => '?').join(', ')})`;
+    params.push(...query.exceptIds);
+  }
+  if (query.exceptHostIds.length > 0) {
+    except += ` AND (host_id IS NULL OR host_id NOT IN (${query.exceptHostIds.map(() => '?').join(', ')}))`;
+    params.push(...query.exceptHostIds);
+  }
+  const rows = await db.query<{ id: string; host_id: string | null }>(
+    `SELECT id, host_id FROM operations
+     WHERE state IN ('queued', 'running', 'undoing') AND lease_until < ? AND run_after <= ?${except} ORDER BY created_at, id LIMIT ?`,
+    [...params, query.limit],
+  );
+  return rows.map((row) => ({ id: row.id, hostId: row.host_id }));
+}
+
+export interface Lease {
+  readonly ownerId: string;
+  readonly until: number;
+}
+
+/** Takes the lease; undefined: another was faster. Repeating it after an unknown outcome tells the truth. */
+export async function claimOperation<Context>(db: Db, id: string, lease: Lease, now: number): Promise<OperationRecord<Context> | undefined> {
+  await db.execute(
+    `UPDATE operations SET lease_owner = ?, lease_until = ?, attempts = attempts + 1, started_at = COALESCE(started_at, ?),
+       state = CASE state WHEN 'queued' THEN 'running' ELSE state END
+     WHERE id = ? AND state IN ('queued', 'running', 'undoing') AND lease_until < ? AND run_after <= ?`,
+    [lease.ownerId, lease.until, now, id, now, now],
+  );
+  const [row] = await db.query<RecordRow>(
+    `SELECT ${columns}, input, context, lease_owner, lease_until, attempts, waiting_since, event_at FROM operations WHERE id = ?`, [id],
+  );
+  if (row === undefined || row.lease_owner !== lease.ownerId || row.lease_until !== lease.until) return undefined;
+  return {
+    operation: toOperation(row), input: columnToJson(row.input), context: columnToJson<Context>(row.context),
+    attempts: row.attempts, waitingSince: row.waiting_since, eventAt: row.event_at,
+  };
+}
+
+/** false: the lease is another's, or the operation has ended. */
+export async function renewOperationLease(db: Db, id: string, lease: Lease): Promise<boolean> {
+  const { affectedRows } = await db.execute('UPDATE operations SET lease_until = ? WHERE id = ? AND lease_owner = ?', [lease.until, id, lease.ownerId]);
+  return affectedRows === 1;
+}
+
+/** Which of these somebody wishes to cancel. */
+export async function selectCancelRequests(db: Db, ids: readonly string[]): Promise<string[]> {
+  if (ids.length === 0) return [];
+  const rows = await db.query<{ id: string }>(
+    `SELECT id FROM operations WHERE cancel_requested = 1 AND id IN (${ids.map(() => '?').join(', ')})`, ids,
+  );
+  return rows.map((row) => row.id);
+}
+
+export interface OperationChange {
+  readonly state?: OperationState;
+  readonly context?: unknown;
+  readonly progressPercent?: number | null;
+  readonly error?: Sentence | null;
+  readonly note?: Sentence | null;
+  readonly cancellable?: boolean;
+  readonly attempts?: number;
+  readonly runAfter?: number;
+  readonly waitingSince?: number | null;
+  readonly endedAt?: number;
+  /** gives the lease back */
+  readonly release?: true;
+}
+
+export interface HeldCondition {
+  readonly id: string;
+  readonly ownerId: string;
+  /** also fails when somebody asked to cancel: passing the point of no return and cancelling exclude each other */
+  readonly unlessCancelled?: boolean;
+}
+
+/** Writes to an operation that the caller holds. false: it does not hold it (any more), and nothing is changed. */
+export async function updateHeldOperation(db: Db, held: HeldCondition, change: OperationChange): Promise<boolean> {
+  const sets: string[] = ['lease_owner = lease_owner'];
+  const params: SqlValue[] = [];
+  const set = (column: string, value: SqlValue): void => {
+    sets.push(`${column} = ?`);
+    params.push(value);
+  };
+  if (change.state !== undefined) set('state', change.state);
+  if (change.context !== undefined) set('context', jsonToColumn(change.context));
+  if (change.progressPercent !== undefined) set('progress_percent', change.progressPercent);
+  if (change.error !== undefined) set('error', sentenceToColumn(change.error, 2000));
+  if (change.note !== undefined) set('note', sentenceToColumn(change.note, 500));
+  if (change.cancellable !== undefined) set('cancellable', change.cancellable ? 1 : 0);
+  if (change.attempts !== undefined) set('attempts', change.attempts);
+  if (change.runAfter !== undefined) set('run_after', change.runAfter);
+  if (change.waitingSince !== undefined) set('waiting_since', change.waitingSince);
+  if (change.endedAt !== undefined) set('ended_at', change.endedAt);
+  if (change.release) {
+    set('lease_owner', null);
+    set('lease_until', 0);
+  }
+  const { affectedRows } = await db.execute(
+    `UPDATE operations SET ${sets.join(', ')} WHERE id = ? AND lease_owner = ?${held.unlessCancelled ? ' AND cancel_requested = 0' : ''}`,
+    [...params, held.id, held.ownerId],
+  );
+  return affectedRows === 1;
+}
+
+export interface StepChange {
+  readonly state: StepState;
+  readonly startedAt?: number;
+  readonly endedAt?: number | null;
+  readonly error?: Sentence;
+}
+
+export async function updateOperationStep(tx: Db, operationId: string, position: number, change: StepChange): Promise<void> {
+  await tx.execute(
+    `UPDATE operation_steps SET state = ?, started_at = COALESCE(started_at, ?), ended_at = ?, error = COALESCE(?, error)
+     WHERE operation_id = ? AND position = ?`,
+    [change.state, change.startedAt ?? null, change.endedAt ?? null, sentenceToColumn(change.error ?? null, 2000), operationId, position],
+  );
+}
+
+/** Something happened to its instance: the step that may wait for it runs again at once. */
+export async function updateOperationEvent(db: Db, id: string, at: number): Promise<void> {
+  await db.execute("UPDATE operations SET event_at = ?, run_after = 0 WHERE id = ? AND state IN ('running', 'undoing')", [at, id]);
+}
+
+/** A host is back: what waited for it runs again at once. */
+export async function updateOperationsOfHostReady(db: Db, hostId: string): Promise<number> {
+  const { affectedRows } = await db.execute(
+    "UPDATE operations SET run_after = 0 WHERE host_id = ? AND state IN ('running', 'undoing') AND waiting_since IS NOT NULL AND run_after > 0", [hostId],
+  );
+  return affectedRows;
+}
+
+/** How many are queued, running or being undone, for pages and health. */
+export async function countOpenOperations(db: Db): Promise<number> {
+  const [row] = await db.query<{ total: number }>("SELECT COUNT(*) AS total FROM operations WHERE state IN ('queued', 'running', 'undoing')");
+  return row?.total ?? 0;
+}
+
+/** Forgets operations that ended before then, with their steps; a batch at a time. Returns how many. */
+export async function deleteEndedOperations(db: Db, before: number, limit = 200): Promise<number> {
+  const rows = await db.query<{ id: string }>(
+    "SELECT id FROM operations WHERE state IN ('done', 'failed', 'cancelled') AND ended_at < ? LIMIT ?", [before, limit],
+  );
+  if (rows.length === 0) return 0;
+  const ids = rows.map((row) => row.id);
+  const marks = ids.map(() => '?').join(', ');
+  // steps first: a crash in between leaves an operation without steps, found again by the next call
+  await db.execute(`DELETE FROM operation_steps WHERE operation_id IN (${marks})`, ids);
+  await db.execute(`DELETE FROM operations WHERE id IN (${marks})`, ids);
+  return ids.length;
+}
