@@ -7,13 +7,13 @@ CREATE TABLE IF NOT EXISTS contact_messages (
   subject VARCHAR(200) NOT NULL,
   body VARBINARY(12000) NOT NULL,
   mailed_at BIGINT NULL,
-  mail_error VARCHAR(1000) NULL,
+  mail_error VARCHAR(250) NULL,
   read_at BIGINT NULL,
   answer VARBINARY(8000) NULL,
   answered_at BIGINT NULL,
   answered_by CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
   answer_mailed_at BIGINT NULL,
-  answer_mail_error VARCHAR(1000) NULL,
+  answer_mail_error VARCHAR(250) NULL,
   PRIMARY KEY (id),
   KEY at (at)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
