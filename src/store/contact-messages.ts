@@ -52,7 +52,7 @@ export async function selectContactMessage(db: Db, id: string): Promise<ContactM
 
 /** What came of mailing it to the contact address: null is success. */
 export async function updateContactMessageMailed(db: Db, id: string, now: number, error: string | null): Promise<void> {
-  await db.execute('UPDATE contact_messages SET mailed_at = ?, mail_error = ? WHERE id = ?', [error === null ? now : null, error === null ? null : error.slice(0, 1000), id]);
+  await db.execute('UPDATE contact_messages SET mailed_at = ?, mail_error = ? WHERE id = ?', [error === null ? now : null, error === null ? null : error.slice(0, 250), id]);
 }
 
 export async function updateContactMessageRead(db: Db, id: string, now: number): Promise<void> {
@@ -72,5 +72,5 @@ export async function claimContactMessageAnswer(db: Db, id: string, answer: stri
 }
 
 export async function updateContactMessageAnswerMailed(db: Db, id: string, now: number, error: string | null): Promise<void> {
-  await db.execute('UPDATE contact_messages SET answer_mailed_at = ?, answer_mail_error = ? WHERE id = ?', [error === null ? now : null, error === null ? null : error.slice(0, 1000), id]);
+  await db.execute('UPDATE contact_messages SET answer_mailed_at = ?, answer_mail_error = ? WHERE id = ?', [error === null ? now : null, error === null ? null : error.slice(0, 250), id]);
 }
