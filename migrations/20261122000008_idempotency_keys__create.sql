@@ -2,6 +2,8 @@ CREATE TABLE IF NOT EXISTS idempotency_keys (
   user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   idempotency_key VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   request_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  claim_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  claimed_until BIGINT NOT NULL,
   status INT NULL,
   response VARBINARY(16000) NULL,
   created_at BIGINT NOT NULL,

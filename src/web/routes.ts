@@ -1,6 +1,7 @@
 // The table of all pages: method, path, who may open it, what is written to the audit log, and the handler.
 import type { Request, Response } from 'express';
 import type { Access } from '../model/access.ts';
+import { apiRoutes } from './api/routes.ts';
 import type { WebDeps } from './deps.ts';
 import { homeRoutes } from './home/routes.ts';
 
@@ -16,5 +17,6 @@ export interface Route {
 export function allRoutes(deps: WebDeps): Route[] {
   return [
     ...homeRoutes(deps),
+    ...apiRoutes(deps),
   ];
 }

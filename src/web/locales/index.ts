@@ -2,11 +2,13 @@
 import { createInstance, type i18n } from 'i18next';
 import type { Sentence } from '../../errors.ts';
 import { languages, type Language } from '../../model/user.ts';
+import { api } from './api.ts';
 import { common } from './common.ts';
 import type { Messages } from './define.ts';
 import { home } from './home.ts';
 
 const areas: readonly Messages[] = [
+  api,
   common,
   home,
 ];

@@ -1,0 +1,18 @@
+// Every endpoint of the API.
+import type { WebDeps } from '../deps.ts';
+import { admissionEndpoints } from './admission.ts';
+import { choiceEndpoints } from './choices.ts';
+import type { Endpoint } from './endpoint.ts';
+import { hostEndpoints } from './hosts.ts';
+import { meEndpoints } from './me.ts';
+import { settingsEndpoints } from './settings.ts';
+
+export function apiEndpoints(deps: WebDeps): Endpoint[] {
+  return [
+    ...choiceEndpoints(deps),
+    ...admissionEndpoints(deps),
+    ...hostEndpoints(deps),
+    ...settingsEndpoints(deps),
+    ...meEndpoints(deps),
+  ];
+}

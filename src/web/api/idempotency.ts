@@ -1,0 +1,66 @@
+// Idempotency-Key: the same request sent again gets the first one's answer, and is done once.
+import { createHmac, randomUUID } from 'node:crypto';
+import type { Request } from 'express';
+import { AppError, say } from '../../errors.ts';
+import type { User } from '../../model/user.ts';
+import { claimIdempotencyKey, releaseIdempotencyKey, updateIdempotencyAnswer, type IdempotencyClaim } from '../../store/idempotency-keys.ts';
+import type { WebDeps } from '../deps.ts';
+import type { Endpoint, Reply } from './endpoint.ts';
+
+const keyPattern = /^[\x21-\x7e]{1,128}$/;
+/** The response's column has this many bytes; a longer answer is done but not repeated. */
+const maxAnswerBytes = 16_000;
+
+/** Runs `work` once per user and key. Without the header it simply runs. */
+export async function once(
+  deps: WebDeps, endpoint: Endpoint, req: Request, user: User, work: () => Promise<Reply<unknown>>,
+): Promise<{ reply: Reply<unknown>; repeated: boolean }> {
+  const key = req.get('idempotency-key');
+  if (endpoint.method !== 'post' || key === undefined) return { reply: await work(), repeated: false };
+  if (!keyPattern.test(key)) throw new AppError('invalid', say('api.errors.bad-idempotency-key'), { fields: { 'Idempotency-Key': say('api.errors.bad-idempotency-key') } });
+  const claim = { userId: user.id, key, claimId: randomUUID(), requestHash: requestHash(deps.config.sessionSecret, req) };
+  const earlier = await takeKey(deps, claim);
+  if (earlier !== undefined) return { reply: earlier, repeated: true };
+  return { reply: await runClaimed(deps, endpoint, claim, work), repeated: false };
+}
+
+// keyed, because bodies may hold passwords and a plain hash of one can be guessed
+function requestHash(secret: string, req: Request): string {
+  return createHmac('sha256', secret).update(JSON.stringify([req.method, req.originalUrl, sorted(req.body)])).digest('hex');
+}
+
+/** The same fields in another order are the same request. */
+function sorted(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== 'object' || value === null) return value ?? null;
+  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, inner]) => [name, sorted(inner)]);
+}
+
+async function takeKey(deps: WebDeps, claim: IdempotencyClaim): Promise<Reply<unknown> | undefined> {
+  const result = await claimIdempotencyKey(deps.db, claim, deps.clock.now());
+  switch (result.outcome) {
+    case 'claimed':
+      return undefined;
+    case 'in-progress':
+      throw new AppError('conflict', say('api.errors.idempotency-in-progress'), { retryAfterSeconds: 1 });
+    case 'other-request':
+      throw new AppError('invalid', say('api.errors.idempotency-other-request'), { fields: { 'Idempotency-Key': say('api.errors.idempotency-other-request') } });
+    case 'answered':
+      if (result.answer.response === null) throw new AppError('conflict', say('api.errors.idempotency-not-kept'));
+      return result.answer.response;
+  }
+}
+
+async function runClaimed(deps: WebDeps, endpoint: Endpoint, claim: IdempotencyClaim, work: () => Promise<Reply<unknown>>): Promise<Reply<unknown>> {
+  let reply: Reply<unknown>;
+  try {
+    reply = await work();
+  } catch (error) {
+    // an expected failure did nothing and may be tried again; after a bug nobody knows, so the claim stands until it runs out
+    if (error instanceof AppError) await releaseIdempotencyKey(deps.db, claim);
+    throw error;
+  }
+  const kept = endpoint.secret !== true && Buffer.byteLength(JSON.stringify(reply)) <= maxAnswerBytes;
+  await updateIdempotencyAnswer(deps.db, claim, { status: endpoint.status, response: kept ? reply : null });
+  return reply;
+}

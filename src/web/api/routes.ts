@@ -1,0 +1,64 @@
+// The API's part of the route table: every endpoint, and the document that describes them.
+import type { Request, Response } from 'express';
+import { AppError, say } from '../../errors.ts';
+import { currentUser, contextOf } from '../context.ts';
+import type { WebDeps } from '../deps.ts';
+import { noteAudit } from '../middleware/guard.ts';
+import { sentenceText } from '../locales/index.ts';
+import { paths } from '../paths.ts';
+import type { Route } from '../routes.ts';
+import { apiEndpoints } from './endpoints.ts';
+import { checkScope } from './bearer.ts';
+import type { Endpoint } from './endpoint.ts';
+import { once } from './idempotency.ts';
+import { apiLanguage, apiTranslate } from './language.ts';
+import { openApiDocument } from './openapi.ts';
+import { linkHeader } from './paging.ts';
+
+export function apiRoutes(deps: WebDeps): Route[] {
+  const endpoints = apiEndpoints(deps);
+  return [
+    {
+      method: 'get',
+      path: `${paths.api}/openapi.json`,
+      access: 'visitor',
+      handler: (req, res) => void res.set('vary', 'Accept-Language').json(openApiDocument(endpoints, apiTranslate(req), deps.config.publicUrl)),
+    },
+    ...endpoints.map((endpoint): Route => ({
+      method: endpoint.method,
+      path: paths.api + endpoint.path,
+      access: endpoint.access,
+      ...(endpoint.audit === undefined ? {} : { audit: endpoint.audit }),
+      handler: (req, res) => serve(deps, endpoint, req, res),
+    })),
+  ];
+}
+
+async function serve(deps: WebDeps, endpoint: Endpoint, req: Request, res: Response): Promise<void> {
+  checkScope(req, endpoint.scope);
+  checkBodyType(req);
+  const t = apiTranslate(req);
+  const user = currentUser(req);
+  const work = endpoint.prepare({
+    params: { ...req.params },
+    query: { ...req.query },
+    body: req.body,
+    user,
+    context: { ...contextOf(req), language: apiLanguage(req), t, say: (sentence) => sentenceText(t, sentence) },
+    note: (note) => noteAudit(req, note),
+  });
+  const { reply, repeated } = await once(deps, endpoint, req, user, work);
+  if (repeated) res.set('idempotency-replayed', 'true');
+  if (reply.location !== undefined) res.location(reply.location);
+  const link = linkHeader(req.originalUrl, reply.body);
+  if (link !== undefined) res.set('link', link);
+  res.vary('Accept-Language').status(endpoint.status);
+  if (endpoint.response === undefined) res.end();
+  else res.json(reply.body);
+}
+
+/** Anything but JSON (a form, say) has been parsed to something else, or not at all: neither may pass for an empty body. */
+function checkBodyType(req: Request): void {
+  if (req.headers['content-length'] === '0' || req.is('application/json') !== false) return;
+  throw new AppError('invalid', say('api.errors.not-json'), { fields: { 'Content-Type': say('api.errors.not-json') } });
+}
