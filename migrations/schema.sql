@@ -1,0 +1,391 @@
+-- The schema that all migrations make together, for reading. test/schema.test.ts compares it with the database.
+
+CREATE TABLE settings (
+  name VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  value VARCHAR(4000) NOT NULL,
+  updated_at BIGINT NOT NULL,
+  updated_by CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  PRIMARY KEY (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sample_subjects (
+  id INT UNSIGNED NOT NULL AUTO_INCREMENT,
+  owner_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY owner_id (owner_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE users (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  display_name VARCHAR(80) NOT NULL,
+  email VARCHAR(254) NOT NULL,
+  password_hash VARCHAR(100) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  role VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  language VARCHAR(8) CHARACTER SET ascii NULL,
+  quota_instances INT NULL,
+  quota_vcpus INT NULL,
+  quota_memory_mib INT NULL,
+  quota_disk_gib INT NULL,
+  used_instances INT NOT NULL DEFAULT 0,
+  used_vcpus INT NOT NULL DEFAULT 0,
+  used_memory_mib INT NOT NULL DEFAULT 0,
+  used_disk_gib INT NOT NULL DEFAULT 0,
+  session_epoch INT NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY name (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sessions (
+  id CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  user_epoch INT NULL,
+  data VARCHAR(4000) NOT NULL,
+  ip VARCHAR(45) CHARACTER SET ascii NOT NULL,
+  user_agent VARCHAR(255) NOT NULL,
+  created_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  KEY user_id (user_id),
+  KEY expires_at (expires_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE setup_links (
+  token_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at BIGINT NULL,
+  PRIMARY KEY (token_hash),
+  KEY expires_at (expires_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE rate_limits (
+  `key` VARCHAR(255) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  points INT NOT NULL DEFAULT 0,
+  expire BIGINT UNSIGNED NULL,
+  PRIMARY KEY (`key`),
+  KEY expire (expire)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE api_tokens (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(80) NOT NULL,
+  token_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  scope VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  last_used_at BIGINT NULL,
+  revoked_at BIGINT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY token_hash (token_hash),
+  KEY user_id (user_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE idempotency_keys (
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  idempotency_key VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  request_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  claim_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  claimed_until BIGINT NOT NULL,
+  status INT NULL,
+  response VARBINARY(16000) NULL,
+  created_at BIGINT NOT NULL,
+  expires_at BIGINT NOT NULL,
+  PRIMARY KEY (user_id, idempotency_key),
+  KEY expires_at (expires_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE hosts (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+  uri VARCHAR(512) NOT NULL,
+  wish VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  seen_at BIGINT NULL,
+  reason VARCHAR(1000) NULL,
+  console_address VARCHAR(255) CHARACTER SET ascii NOT NULL,
+  network VARCHAR(64) NOT NULL,
+  virt_type VARCHAR(8) CHARACTER SET ascii NULL,
+  virt_type_wish VARCHAR(8) CHARACTER SET ascii NOT NULL DEFAULT 'auto',
+  arch VARCHAR(16) CHARACTER SET ascii NULL,
+  cpu_model VARCHAR(128) NULL,
+  libvirt_version VARCHAR(32) CHARACTER SET ascii NULL,
+  qemu_version VARCHAR(32) CHARACTER SET ascii NULL,
+  host_uuid CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  cpus INT NOT NULL DEFAULT 0,
+  memory_mib INT NOT NULL DEFAULT 0,
+  used_vcpus INT NOT NULL DEFAULT 0,
+  used_memory_mib INT NOT NULL DEFAULT 0,
+  subject_id INT UNSIGNED NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY name (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE storage_pools (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(64) NOT NULL,
+  shared TINYINT NOT NULL,
+  kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  path VARCHAR(1024) NOT NULL,
+  capacity_bytes BIGINT NOT NULL DEFAULT 0,
+  available_bytes BIGINT NOT NULL DEFAULT 0,
+  sampled_at BIGINT NULL,
+  used_gib INT NOT NULL DEFAULT 0,
+  subject_id INT UNSIGNED NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE host_pools (
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  pool_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  PRIMARY KEY (host_id, pool_id),
+  KEY pool_id (pool_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE images (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(80) NOT NULL,
+  description VARCHAR(500) NOT NULL,
+  pool_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  volume VARCHAR(255) NOT NULL,
+  format VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  virtual_size_bytes BIGINT NOT NULL,
+  min_memory_mib INT NOT NULL,
+  cloud_init TINYINT NOT NULL,
+  enabled TINYINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY name (name),
+  UNIQUE KEY pool_id_volume (pool_id, volume)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE flavours (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(64) NOT NULL,
+  vcpus INT NOT NULL,
+  memory_mib INT NOT NULL,
+  disk_gib INT NOT NULL,
+  position INT NOT NULL,
+  enabled TINYINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY name (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE instances (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  state_at BIGINT NOT NULL,
+  operation_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  operation_kind VARCHAR(32) CHARACTER SET ascii NULL,
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  pool_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  image_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  vcpus INT NOT NULL,
+  memory_mib INT NOT NULL,
+  disk_gib INT NOT NULL,
+  mac CHAR(17) CHARACTER SET ascii NOT NULL,
+  address VARCHAR(45) CHARACTER SET ascii NULL,
+  console_port INT NULL,
+  console_expires_at BIGINT NULL,
+  problem VARCHAR(2000) NULL,
+  subject_id INT UNSIGNED NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY user_id_name (user_id, name),
+  UNIQUE KEY mac (mac),
+  KEY host_id (host_id),
+  KEY created_at (created_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE instance_seeds (
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  ssh_key VARCHAR(4000) CHARACTER SET ascii NOT NULL,
+  user_data VARBINARY(16000) NOT NULL,
+  PRIMARY KEY (instance_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE instance_placements (
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  placement VARBINARY(16000) NOT NULL,
+  PRIMARY KEY (instance_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE instance_events (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  sentence VARCHAR(1000) NOT NULL,
+  reason VARCHAR(2000) NULL,
+  PRIMARY KEY (id),
+  KEY instance_id_at (instance_id, at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE operations (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  kind VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  input VARBINARY(8000) NOT NULL,
+  context VARBINARY(8000) NOT NULL,
+  progress_percent INT NULL,
+  error VARCHAR(2000) NULL,
+  note VARCHAR(500) NULL,
+  cancellable TINYINT NOT NULL DEFAULT 1,
+  cancel_requested TINYINT NOT NULL DEFAULT 0,
+  lease_owner CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  lease_until BIGINT NOT NULL DEFAULT 0,
+  attempts INT NOT NULL DEFAULT 0,
+  run_after BIGINT NOT NULL DEFAULT 0,
+  waiting_since BIGINT NULL,
+  event_at BIGINT NULL,
+  created_at BIGINT NOT NULL,
+  started_at BIGINT NULL,
+  ended_at BIGINT NULL,
+  PRIMARY KEY (id),
+  KEY state_lease_until (state, lease_until),
+  KEY instance_id (instance_id),
+  KEY created_at (created_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE operation_steps (
+  operation_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  position INT NOT NULL,
+  name VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  started_at BIGINT NULL,
+  ended_at BIGINT NULL,
+  error VARCHAR(2000) NULL,
+  PRIMARY KEY (operation_id, position)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE discrepancies (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  kind VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  domain_uuid CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  domain_name VARCHAR(255) NOT NULL,
+  first_seen_at BIGINT NOT NULL,
+  last_seen_at BIGINT NOT NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY host_id_domain_uuid_kind (host_id, domain_uuid, kind)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE jobs (
+  name VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  lease_owner CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  lease_until BIGINT NOT NULL DEFAULT 0,
+  started_at BIGINT NULL,
+  ended_at BIGINT NULL,
+  error VARCHAR(2000) NULL,
+  PRIMARY KEY (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE gate (
+  id TINYINT NOT NULL,
+  closed TINYINT NOT NULL,
+  since BIGINT NOT NULL,
+  reasons VARCHAR(4000) NOT NULL,
+  checked_at BIGINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE host_samples (
+  subject_id INT UNSIGNED NOT NULL,
+  slot SMALLINT UNSIGNED NOT NULL,
+  at BIGINT NOT NULL,
+  cpu_percent FLOAT NULL,
+  memory_used_mib INT NULL,
+  memory_total_mib INT NULL,
+  PRIMARY KEY (subject_id, slot)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE instance_samples (
+  subject_id INT UNSIGNED NOT NULL,
+  slot SMALLINT UNSIGNED NOT NULL,
+  at BIGINT NOT NULL,
+  cpu_percent FLOAT NULL,
+  memory_used_mib INT NULL,
+  disk_read_bps FLOAT NULL,
+  disk_write_bps FLOAT NULL,
+  network_receive_bps FLOAT NULL,
+  network_transmit_bps FLOAT NULL,
+  PRIMARY KEY (subject_id, slot)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE pool_samples (
+  subject_id INT UNSIGNED NOT NULL,
+  slot SMALLINT UNSIGNED NOT NULL,
+  at BIGINT NOT NULL,
+  capacity_bytes BIGINT NOT NULL,
+  available_bytes BIGINT NOT NULL,
+  PRIMARY KEY (subject_id, slot)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE audit (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  user_name VARCHAR(80) NOT NULL,
+  action VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  target VARCHAR(255) NOT NULL,
+  ip VARCHAR(45) CHARACTER SET ascii NOT NULL,
+  result VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  detail VARCHAR(2000) NOT NULL,
+  PRIMARY KEY (id),
+  KEY at (at),
+  KEY user_id_at (user_id, at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE contact_messages (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  name VARCHAR(80) NOT NULL,
+  email VARCHAR(254) NOT NULL,
+  subject VARCHAR(200) NOT NULL,
+  body VARBINARY(12000) NOT NULL,
+  mailed_at BIGINT NULL,
+  mail_error VARCHAR(250) NULL,
+  read_at BIGINT NULL,
+  answer VARBINARY(8000) NULL,
+  answered_at BIGINT NULL,
+  answered_by CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  answer_mailed_at BIGINT NULL,
+  answer_mail_error VARCHAR(250) NULL,
+  PRIMARY KEY (id),
+  KEY at (at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE console_tickets (
+  ticket_hash CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  session_id CHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  expires_at BIGINT NOT NULL,
+  used_at BIGINT NULL,
+  PRIMARY KEY (ticket_hash),
+  KEY expires_at (expires_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE admin_guard (
+  id TINYINT NOT NULL,
+  first_admin_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  created_at BIGINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
