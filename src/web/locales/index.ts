@@ -4,12 +4,14 @@ import type { Sentence } from '../../errors.ts';
 import { languages, type Language } from '../../model/user.ts';
 import { api } from './api.ts';
 import { common } from './common.ts';
+import { hypervisor } from './hypervisor.ts';
 import type { Messages } from './define.ts';
 import { home } from './home.ts';
 
 const areas: readonly Messages[] = [
   api,
   common,
+  hypervisor,
   home,
 ];
 

@@ -1,0 +1,39 @@
+// The hosts we manage and their connections, by our own host id.
+import { AppError, say } from '../errors.ts';
+import type { Fleet, Hypervisor, OpenHypervisor } from './hypervisor.ts';
+
+export function createFleet(open: OpenHypervisor): Fleet {
+  const hosts = new Map<string, Hypervisor>();
+  return {
+    host(hostId) {
+      const host = hosts.get(hostId);
+      if (host === undefined) throw new AppError('not-found', say('hypervisor.unknown-host'));
+      return host;
+    },
+    has: (hostId) => hosts.has(hostId),
+    sync(wanted) {
+      const uris = new Map(wanted.map(({ id, uri }) => [id, uri]));
+      for (const [id, host] of hosts) {
+        if (uris.get(id) === host.uri) continue;
+        hosts.delete(id);
+        void host.close();
+      }
+      const failures: unknown[] = [];
+      for (const [id, uri] of uris) {
+        if (hosts.has(id)) continue;
+        try {
+          hosts.set(id, open(uri));
+        } catch (error) {
+          failures.push(error);
+        }
+      }
+      // One URI that cannot be spoken must not keep the other hosts from being opened.
+      if (failures.length > 0) throw failures[0];
+    },
+    async close() {
+      const closing = [...hosts.values()].map((host) => host.close());
+      hosts.clear();
+      await Promise.all(closing);
+    },
+  };
+}
