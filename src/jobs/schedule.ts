@@ -53,6 +53,7 @@ export function createSchedule(deps: ScheduleDeps, jobs: readonly Job[], ownerId
 
   return {
     start() {
+      if (stopping.signal.aborted) return;
       for (const job of jobs) {
         if (typeof job.every === 'number') startTimer(job, job.every);
         else {

@@ -1,0 +1,37 @@
+// The table of jobs: what runs by itself, how often, and where.
+import type { Config } from '../config.ts';
+import type { OperationDeps } from '../operations/deps.ts';
+import { syncFleet } from '../operations/fleet-sync.ts';
+import { createCheckHosts } from './check-hosts.ts';
+import { createCollectMetrics } from './collect-metrics.ts';
+import { evaluateGate } from './evaluate-gate.ts';
+import { purgeExpired } from './purge-expired.ts';
+import { createSchedule, type Job, type Schedule } from './schedule.ts';
+
+export type JobDeps = OperationDeps & { readonly config: Pick<Config, 'pollIntervalMs'> };
+
+export function createJobs(deps: JobDeps, { ownerId }: { readonly ownerId: string }): Schedule {
+  const everyPoll = deps.config.pollIntervalMs;
+  const collectMetrics = createCollectMetrics(deps, deps.config);
+  const jobs: readonly Job[] = [
+    { name: 'sync-fleet', every: everyPoll, everywhere: true, run: () => syncFleet(deps) },
+    {
+      name: 'collect-metrics',
+      every: everyPoll,
+      run: async (signal) => {
+        await collectMetrics(signal);
+        await evaluateGate(deps);
+      },
+    },
+    { name: 'check-hosts', every: everyPoll, run: createCheckHosts(deps) },
+    { name: 'purge-expired', every: { cron: '23 * * * *' }, run: (signal) => purgeExpired(deps, signal) },
+  ];
+  const schedule = createSchedule(deps, jobs, ownerId);
+  return {
+    ...schedule,
+    start() {
+      // the first tick of the other jobs should find their connections
+      syncFleet(deps).catch((error: unknown) => deps.log.warn({ err: error }, 'hosts not connected yet')).finally(() => schedule.start());
+    },
+  };
+}

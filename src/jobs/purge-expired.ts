@@ -1,0 +1,47 @@
+// Takes out what is over: sessions, one-time links, tickets, rate limits, idempotency keys, samples whose owner is gone.
+// In batches of at most 500 rows, because a big DELETE fails on MySQL Cluster.
+import type { OperationDeps } from '../operations/deps.ts';
+import { purgeConsoleTickets } from '../store/console-tickets.ts';
+import { deleteExpiredIdempotencyKeys } from '../store/idempotency-keys.ts';
+import { purgeRateLimits } from '../store/rate-limits.ts';
+import { deleteSampleSubject, selectOrphanSubjects } from '../store/sample-subjects.ts';
+import { deleteSamples } from '../store/samples.ts';
+import { purgeExpiredSessions } from '../store/sessions.ts';
+import { purgeSetupLinks } from '../store/setup-links.ts';
+
+const batchRows = 500;
+/** A subject is written before its owner, in one transaction; on MySQL Cluster a reader may see the first half alone. */
+const subjectGraceMs = 3_600_000;
+
+export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' | 'clock' | 'log'>, signal: AbortSignal): Promise<void> {
+  const now = clock.now();
+  const counts = {
+    sessions: await purgeExpiredSessions(db, now),
+    setupLinks: await purgeSetupLinks(db, now),
+    rateLimits: await purgeRateLimits(db, now),
+    consoleTickets: await inBatches(signal, () => purgeConsoleTickets(db, now)),
+    idempotencyKeys: await inBatches(signal, () => deleteExpiredIdempotencyKeys(db, now, batchRows)),
+    subjects: await purgeOrphanSubjects(),
+  };
+  log.info(counts, 'purged what had expired');
+
+  async function purgeOrphanSubjects(): Promise<number> {
+    const orphans = await selectOrphanSubjects(db, now - subjectGraceMs, batchRows);
+    for (const id of orphans) {
+      if (signal.aborted) break;
+      await deleteSamples(db, id);
+      await deleteSampleSubject(db, id);
+    }
+    return orphans.length;
+  }
+}
+
+/** Repeats a statement that takes one batch at a time until it finds less than a batch; how many rows it took in all. */
+async function inBatches(signal: AbortSignal, work: () => Promise<number>): Promise<number> {
+  let total = 0;
+  for (;;) {
+    const rows = await work();
+    total += rows;
+    if (rows < batchRows || signal.aborted) return total;
+  }
+}

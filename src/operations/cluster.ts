@@ -1,0 +1,84 @@
+// The cluster as a whole: the load that the thresholds look at, and what the top page and the Resource Monitor tell.
+import type { ClusterLoad, Fleet, Gate } from '../model/admission.ts';
+import { remainingOf } from '../model/capacity.ts';
+import type { InstanceState } from '../model/instance.ts';
+import { clusterLoad } from '../model/metrics.ts';
+import type { InstanceCounts } from '../model/resources.ts';
+import type { Settings } from '../model/settings.ts';
+import type { Size } from '../model/size.ts';
+import type { Db } from '../store/db.ts';
+import { selectGate } from '../store/gate.ts';
+import { selectHostPools, selectHosts } from '../store/hosts.ts';
+import { countInstancesByState } from '../store/instances.ts';
+import { selectHostMeans, selectPoolMeans } from '../store/samples.ts';
+import { selectSettings } from '../store/settings.ts';
+import { selectPools } from '../store/storage-pools.ts';
+import { loadFleet } from './admission.ts';
+
+/**
+ * Measured load over the thresholds' window: of the hosts that may take instances, and of the pools they have. A host
+ * that an admin took out of service weighs nothing, because nothing new would go there.
+ */
+export async function loadClusterLoad(db: Db, settings: Settings, now: number): Promise<ClusterLoad> {
+  const [hosts, pools, hostPools] = await Promise.all([selectHosts(db), selectPools(db), selectHostPools(db)]);
+  const enabled = hosts.filter((host) => host.wish === 'enabled');
+  const reachable = new Set(enabled.flatMap((host) => [...(hostPools.get(host.id) ?? [])]));
+  const from = now - settings.thresholds.windowSeconds * 1000;
+  const [hostMeans, poolMeans] = await Promise.all([
+    selectHostMeans(db, enabled.map((host) => host.subjectId), from, now),
+    selectPoolMeans(db, pools.filter((pool) => reachable.has(pool.id)).map((pool) => pool.subjectId), from, now),
+  ]);
+  const measured = enabled.flatMap((host) => {
+    const means = hostMeans.get(host.subjectId);
+    return means === undefined ? [] : [{ cpus: host.cpus, ...means }];
+  });
+  return clusterLoad(measured, [...poolMeans.values()]);
+}
+
+export function instanceCounts(byState: Readonly<Record<InstanceState, number>>): InstanceCounts {
+  const { failed, ...present } = byState;
+  return {
+    total: Object.values(present).reduce((sum, count) => sum + count, 0),
+    running: present.running + present.paused,
+    stopped: present.stopped,
+  };
+}
+
+export interface ClusterGlance {
+  readonly hostsUp: number;
+  readonly hosts: number;
+  readonly instances: InstanceCounts;
+  /** what remains for new instances */
+  readonly remaining: Size;
+  readonly gate: Gate;
+  /** oldest contact among the hosts that are up: the age of these figures; null: none is up */
+  readonly at: number | null;
+}
+
+/** For the top page: a few numbers that give nobody away. */
+export async function clusterGlance(db: Db, now: number): Promise<ClusterGlance> {
+  const settings = await selectSettings(db);
+  const [fleet, gate, byState] = await Promise.all([loadFleet(db, settings, now), selectGate(db), countInstancesByState(db)]);
+  const up = fleet.hosts.filter((host) => host.state === 'up');
+  return {
+    hostsUp: up.length,
+    hosts: fleet.hosts.length,
+    instances: instanceCounts(byState),
+    remaining: remainingOf(fleet, settings),
+    gate,
+    at: up.length === 0 ? null : Math.min(...up.map((host) => host.seenAt ?? 0)),
+  };
+}
+
+export interface Resources {
+  readonly fleet: Fleet;
+  readonly settings: Settings;
+  readonly instances: InstanceCounts;
+}
+
+/** What resourceTable() is made from, for the page and the API. */
+export async function loadResources(db: Db, now: number): Promise<Resources> {
+  const settings = await selectSettings(db);
+  const [fleet, byState] = await Promise.all([loadFleet(db, settings, now), countInstancesByState(db)]);
+  return { fleet, settings, instances: instanceCounts(byState) };
+}
