@@ -61,15 +61,29 @@ export async function hashPassword(password: string, userName: string): Promise<
   return limited(() => bcrypt.hash(normalize(password), passwordCost()));
 }
 
+/** For an account whose owner has yet to choose a password: nobody knows this one. */
+export function randomPasswordHash(): Promise<string> {
+  return limited(() => bcrypt.hash(randomBytes(32).toString('base64'), passwordCost()));
+}
+
 let dummyHash: Promise<string> | undefined;
+
+async function makeDummyHash(): Promise<string> {
+  try {
+    return await randomPasswordHash();
+  } catch (error) {
+    // the next one tries again
+    dummyHash = undefined;
+    throw error;
+  }
+}
 
 /**
  * Whether it is the password. Without a hash (no such user) the same work is done and the answer is no; so it is for a
  * password that could never have been set. Throws AppError too-many when more wait than can be served.
  */
 export async function isPassword(password: string, hash: string | undefined): Promise<boolean> {
-  dummyHash ??= bcrypt.hash(randomBytes(18).toString('base64'), passwordCost());
-  const dummy = await dummyHash;
+  const dummy = await (dummyHash ??= makeDummyHash());
   const text = normalize(password);
   const couldBe = Buffer.byteLength(text) <= maxBytes && !text.includes('\0');
   const matches = await limited(() => bcrypt.compare(couldBe ? text : '', hash ?? dummy));

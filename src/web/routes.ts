@@ -1,9 +1,14 @@
 // The table of all pages: method, path, who may open it, what is written to the audit log, and the handler.
 import type { Request, Response } from 'express';
 import type { Access } from '../model/access.ts';
+import { accountRoutes } from './account/routes.ts';
+import { adminAuditRoutes } from './admin/audit/routes.ts';
+import { adminUserRoutes } from './admin/users/routes.ts';
 import { apiRoutes } from './api/routes.ts';
 import type { WebDeps } from './deps.ts';
 import { homeRoutes } from './home/routes.ts';
+import { sessionRoutes } from './session/routes.ts';
+import { setupRoutes } from './setup/routes.ts';
 
 export interface Route {
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -17,6 +22,11 @@ export interface Route {
 export function allRoutes(deps: WebDeps): Route[] {
   return [
     ...homeRoutes(deps),
+    ...sessionRoutes(deps),
+    ...setupRoutes(deps),
+    ...accountRoutes(deps),
+    ...adminUserRoutes(deps),
+    ...adminAuditRoutes(deps),
     ...apiRoutes(deps),
   ];
 }

@@ -2,14 +2,18 @@
 import { createInstance, type i18n } from 'i18next';
 import type { Sentence } from '../../errors.ts';
 import { languages, type Language } from '../../model/user.ts';
+import { accounts } from './accounts.ts';
 import { api } from './api.ts';
+import { audit } from './audit.ts';
 import { common } from './common.ts';
 import { hypervisor } from './hypervisor.ts';
 import type { Messages } from './define.ts';
 import { home } from './home.ts';
 
 const areas: readonly Messages[] = [
+  accounts,
   api,
+  audit,
   common,
   hypervisor,
   home,

@@ -1,0 +1,57 @@
+// A user's own changes: profile, password, sessions.
+import { hashPassword, isPassword } from '../../password.ts';
+import { say } from '../../errors.ts';
+import { clearPoints } from '../../store/rate-limits.ts';
+import { bumpSessionEpoch, selectPasswordHash, selectUser, updatePassword, updateProfile } from '../../store/users.ts';
+import { currentUser, flash } from '../context.ts';
+import type { WebDeps } from '../deps.ts';
+import { formText, parseForm } from '../forms.ts';
+import { paths } from '../paths.ts';
+import type { Route } from '../routes.ts';
+import { beginSession } from '../session/begin.ts';
+import { newPasswordFields } from '../session/forms.ts';
+import { limits, spend } from '../session/limits.ts';
+import { passwordForm, profileForm } from './forms.ts';
+import { renderAccount } from './page.ts';
+
+export function saveProfile(deps: WebDeps): Route['handler'] {
+  return async (req, res) => {
+    const form = parseForm(profileForm, req.body);
+    if (!form.ok) return renderAccount(deps, req, res, { values: form.text, fields: form.fields }, 422);
+    const { displayName, email, language } = form.value;
+    await updateProfile(deps.db, currentUser(req).id, { displayName, email, language: language === 'auto' ? null : language }, deps.clock.now());
+    flash(req, 'success', say('common.saved'));
+    res.redirect(303, paths.account);
+  };
+}
+
+/** Asks for the old password; ends every other session. */
+export function changePassword(deps: WebDeps): Route['handler'] {
+  return async (req, res) => {
+    const user = currentUser(req);
+    const now = deps.clock.now();
+    const form = parseForm(passwordForm, req.body);
+    const fields = form.ok ? newPasswordFields(form.value, user.name) : form.fields;
+    if (!form.ok || Object.keys(fields).length > 0) return renderAccount(deps, req, res, { values: formText(req.body), fields }, 422);
+    await spend(deps.db, limits.passwordCheck, user.id, now);
+    if (!(await isPassword(form.value.oldPassword, await selectPasswordHash(deps.db, user.id)))) {
+      return renderAccount(deps, req, res, { fields: { oldPassword: say('account.old-password-wrong') } }, 422);
+    }
+    await clearPoints(deps.db, limits.passwordCheck, user.id);
+    await updatePassword(deps.db, user.id, await hashPassword(form.value.password, user.name), now);
+    await beginSession(req, await selectUser(deps.db, user.id));
+    flash(req, 'success', say('account.password-changed'));
+    res.redirect(303, paths.account);
+  };
+}
+
+/** "Sign out everywhere": this session goes on under a new id. */
+export function endOtherSessions(deps: WebDeps): Route['handler'] {
+  return async (req, res) => {
+    const { id } = currentUser(req);
+    await bumpSessionEpoch(deps.db, id, deps.clock.now());
+    await beginSession(req, await selectUser(deps.db, id));
+    flash(req, 'success', say('account.sessions-ended'));
+    res.redirect(303, paths.account);
+  };
+}

@@ -1,0 +1,43 @@
+// How often something may be tried, shared by all portals. The words say nothing about whether an account exists.
+import { AppError, say } from '../../errors.ts';
+import type { Database } from '../../store/db.ts';
+import { spendPoint, type RateLimit } from '../../store/rate-limits.ts';
+
+const minuteMs = 60_000;
+
+/** Lower: people behind one address (a lab's NAT) lock each other out; higher: guessing gets cheap. */
+export const limits = {
+  /** from one address, whoever it names */
+  loginFromAddress: { name: 'login-address', points: 100, windowMs: 15 * minuteMs },
+  /** one address at one account */
+  loginPair: { name: 'login-pair', points: 10, windowMs: 15 * minuteMs },
+  /** at one account from everywhere; a botnet can lock its owner out for an hour, and that is the lesser evil */
+  loginName: { name: 'login-name', points: 60, windowMs: 60 * minuteMs },
+  register: { name: 'register', points: 20, windowMs: 60 * minuteMs },
+  setup: { name: 'setup', points: 20, windowMs: 15 * minuteMs },
+  /** the old password, asked before it is changed: a stolen session must not guess it */
+  passwordCheck: { name: 'password-check', points: 10, windowMs: 15 * minuteMs },
+  contact: { name: 'contact', points: 10, windowMs: 60 * minuteMs },
+  /** unknown API tokens */
+  badToken: { name: 'bad-token', points: 60, windowMs: 15 * minuteMs },
+} as const satisfies Record<string, RateLimit>;
+
+/** Counts a try; throws AppError too-many, with the time to wait, when there were too many. */
+export async function spend(db: Database, limit: RateLimit, subject: string, now: number): Promise<void> {
+  const { allowed, remainingMs } = await spendPoint(db, limit, subject, now);
+  if (allowed) return;
+  const retryAfterSeconds = Math.max(1, Math.ceil(remainingMs / 1000));
+  throw new AppError('too-many', say('session.too-many', { minutes: Math.ceil(retryAfterSeconds / 60) }), { retryAfterSeconds });
+}
+
+/** What counts as one address: of IPv6 the first 64 bits, for whoever has one such address has them all. */
+export function networkOf(ip: string): string {
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!ip.includes(':')) return ip;
+  const [head = '', tail] = (ip.split('%')[0] ?? '').split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const groups = [...left, ...Array<string>(Math.max(0, 8 - left.length - right.length)).fill('0'), ...right];
+  return `${groups.slice(0, 4).map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
+}

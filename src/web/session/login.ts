@@ -1,0 +1,45 @@
+// One login for users and admins.
+import { contextOf } from '../context.ts';
+import type { WebDeps } from '../deps.ts';
+import { formText, parseForm } from '../forms.ts';
+import { say, type Sentence } from '../../errors.ts';
+import { localPath } from '../local-path.ts';
+import { noteAudit } from '../middleware/guard.ts';
+import { paths } from '../paths.ts';
+import type { Route } from '../routes.ts';
+import { render } from '../views.ts';
+import { authenticate } from './authenticate.ts';
+import { beginSession, endSession } from './begin.ts';
+import { loginForm } from './forms.ts';
+import type { Request, Response } from 'express';
+
+export const showLogin: Route['handler'] = async (req, res) => {
+  const next = localPath(req.query['next'], paths.home);
+  if (contextOf(req).user !== undefined) return res.redirect(303, next);
+  await renderLogin(req, res, { name: '', next }, {}, 200);
+};
+
+export function logIn(deps: WebDeps): Route['handler'] {
+  return async (req, res) => {
+    const typed = formText(req.body);
+    const next = localPath(typed['next'], paths.home);
+    const form = parseForm(loginForm, req.body);
+    if (!form.ok) return renderLogin(req, res, { name: typed['name'] ?? '', next }, form.fields, 422);
+    const name = form.value.name.toLowerCase();
+    noteAudit(req, { target: name });
+    const user = await authenticate(deps.db, name, form.value.password, contextOf(req).ip, deps.clock.now());
+    if (user === undefined) return renderLogin(req, res, { name: form.value.name, next }, { _: say('session.wrong') }, 401);
+    await beginSession(req, user);
+    res.redirect(303, next);
+  };
+}
+
+async function renderLogin(req: Request, res: Response, values: { name: string; next: string }, fields: Readonly<Record<string, Sentence>>, status: number): Promise<void> {
+  const { t, site } = contextOf(req);
+  await render(req, res, 'session/login', { title: t('session.login-title'), values, fields, mayRegister: site.registration !== 'closed' }, status);
+}
+
+export const logOut: Route['handler'] = async (req, res) => {
+  await endSession(req);
+  res.redirect(303, paths.home);
+};
