@@ -5,7 +5,9 @@ import { choiceEndpoints } from './choices.ts';
 import type { Endpoint } from './endpoint.ts';
 import { hostEndpoints } from './hosts.ts';
 import { meEndpoints } from './me.ts';
+import { resourceEndpoints } from './resources.ts';
 import { settingsEndpoints } from './settings.ts';
+import { userEndpoints } from './users.ts';
 
 export function apiEndpoints(deps: WebDeps): Endpoint[] {
   return [
@@ -13,6 +15,8 @@ export function apiEndpoints(deps: WebDeps): Endpoint[] {
     ...admissionEndpoints(deps),
     ...hostEndpoints(deps),
     ...settingsEndpoints(deps),
+    ...resourceEndpoints(deps),
+    ...userEndpoints(deps),
     ...meEndpoints(deps),
   ];
 }

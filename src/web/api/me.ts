@@ -4,6 +4,7 @@ import { AppError, say } from '../../errors.ts';
 import { effectiveQuota } from '../../model/user.ts';
 import { createApiToken, maxTokensPerUser, revokeToken, selectTokensByUser, tokenScopes, type ApiToken } from '../../store/api-tokens.ts';
 import { selectSettings } from '../../store/settings.ts';
+import { maxTokenDays } from '../account/forms.ts';
 import type { WebDeps } from '../deps.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { named } from './openapi.ts';
@@ -11,7 +12,6 @@ import { pageOf, pageQuery, slicePage } from './paging.ts';
 import { id, idParams, iso, isoOrNull, line, time } from './shapes.ts';
 import { quotaSchema, userBody, userSchema } from './user-shape.ts';
 
-const maxTokenDays = 366;
 const dayMs = 86_400_000;
 
 const tokenShape = { id, name: z.string(), scope: z.enum(tokenScopes), createdAt: time, expiresAt: time };
@@ -43,7 +43,7 @@ export function meEndpoints({ db, clock }: WebDeps): Endpoint[] {
       handler: async ({ user, body: { name, scope, days }, note }) => {
         note({ target: name, detail: `${scope}, ${days} d` });
         const now = clock.now();
-        if ((await selectTokensByUser(db, user.id, now)).length >= maxTokensPerUser) throw new AppError('conflict', say('api.errors.too-many-tokens', { max: maxTokensPerUser }));
+        if ((await selectTokensByUser(db, user.id, now)).length >= maxTokensPerUser) throw new AppError('conflict', say('account.too-many-tokens', { max: maxTokensPerUser }));
         const expiresAt = now + days * dayMs;
         const made = await createApiToken(db, { userId: user.id, name, scope, expiresAt }, now);
         return { body: { id: made.id, name, scope, createdAt: iso(now), expiresAt: iso(expiresAt), token: made.secret } };

@@ -42,3 +42,13 @@ export function flavourBody({ id, name, vcpus, memoryMib, diskGib, enabled }: Fl
 export function line(min: number, max: number) {
   return z.string().trim().normalize('NFC').min(min).max(max).regex(/^[^\p{Cc}\u2028\u2029]*$/u);
 }
+
+/** A form's rule, for a field that must be sent: forms take an absent field for an empty one. */
+export function sent<T>(rule: z.ZodType<T, string | undefined>) {
+  return z.string().transform((raw, context): T => {
+    const parsed = rule.safeParse(raw);
+    if (parsed.success) return parsed.data;
+    for (const issue of parsed.error.issues) context.addIssue(issue.code === 'custom' ? { code: 'custom', params: issue.params } : { code: 'custom' });
+    return z.NEVER;
+  });
+}

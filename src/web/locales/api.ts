@@ -61,7 +61,6 @@ export const api = defineMessages({
   'api.errors.read-only-token': ['This token may only read.', '此權杖只能讀取。'],
   'api.errors.session-only': ['This needs a logged-in person; an API token may not do it.', '此操作需由登入者執行；API 權杖無法使用。'],
   'api.errors.admin-only': ['Only an admin may ask for everybody’s.', '只有管理員可以查詢全部。'],
-  'api.errors.too-many-tokens': ['You have {{max}} tokens already. Revoke one first.', '您已有 {{max}} 個權杖，請先撤銷一個。'],
   'api.errors.last-admin': ['This is the last active admin; the cloud must keep one.', '這是最後一位啟用的管理員，系統必須保留一位。'],
   'api.errors.settings-changed': ['Somebody changed these settings meanwhile. Read them again and repeat your change.', '這些設定已被他人變更。請重新讀取後再變更。'],
   'api.errors.bad-idempotency-key': ['1 to 128 visible ASCII characters, please.', '請使用 1 至 128 個可見 ASCII 字元。'],

@@ -1,0 +1,165 @@
+// Measures "create → running" three ways and prints the medians; scripts/bench/create starts what this needs.
+// All three end with the same guest: a qcow2 disk on the demo image, one vCPU, 256 MiB. virsh defines the very XML that the
+// portal made (other name, UUID, MAC and disk), so that only the way there differs. Nothing of the cleaning up is timed.
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const [url = '', tokenFile = '', hostUri = '', poolPath = '', roundsText = '9'] = process.argv.slice(2);
+const rounds = Number(roundsText);
+// scripts/admin prints words around it for people
+const token = /cloudhpc_[\w-]+/.exec(await readFile(tokenFile, 'utf8'))?.[0] ?? '';
+const work = await mkdtemp(path.join(tmpdir(), 'bench-'));
+const small = { vcpus: 1, memoryMib: 256, diskGib: 10 };
+
+interface Operation { id: string; state: string; error: string | null; instanceId: string; endedAt: string }
+
+async function api<T>(method: string, target: string, body?: unknown): Promise<T> {
+  const response = await fetch(`${url}/api/v1${target}`, {
+    method,
+    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${target}: ${response.status} ${text}`);
+  return JSON.parse(text) as T;
+}
+
+const virsh = async (...args: string[]): Promise<string> => (await run('virsh', ['-q', '-c', hostUri, ...args])).stdout;
+
+async function ended(operation: Operation): Promise<Operation> {
+  for (;;) {
+    const now = await api<Operation>('GET', `/operations/${operation.id}`);
+    if (now.state === 'done') return now;
+    if (now.state === 'failed' || now.state === 'cancelled') throw new Error(`operation ${now.state}: ${now.error}`);
+    await delay(50);
+  }
+}
+
+async function removeInstance(instanceId: string): Promise<void> {
+  await ended(await api<Operation>('DELETE', `/instances/${instanceId}`));
+}
+
+/** From sending the request to the end of the operation, by the clock that both share. */
+async function byPortal(imageId: string, diskGib: number): Promise<{ elapsedMs: number; instanceId: string }> {
+  const startedAt = Date.now();
+  const accepted = await api<Operation>('POST', '/instances', { name: `b-${randomUUID().slice(0, 8)}`, imageId, ...small, diskGib });
+  const done = await ended(accepted);
+  return { elapsedMs: Date.parse(done.endedAt) - startedAt, instanceId: done.instanceId };
+}
+
+/** The three calls, each a virsh of its own; the sum of their times. */
+async function byVirsh(template: string, image: string, diskGib: number): Promise<number> {
+  const name = `v-${randomUUID().slice(0, 8)}`;
+  const uuid = randomUUID();
+  const xmlFile = path.join(work, `${name}.xml`);
+  await writeFile(xmlFile, likeTemplate(template, name, uuid));
+  const startedAt = performance.now();
+  await virsh('vol-create-as', 'default', `${name}.qcow2`, `${diskGib}G`, '--format', 'qcow2', '--backing-vol', image, '--backing-vol-format', 'qcow2');
+  await virsh('define', xmlFile);
+  await virsh('start', uuid);
+  const elapsedMs = performance.now() - startedAt;
+  await removeDomain(uuid, `${name}.qcow2`);
+  return elapsedMs;
+}
+
+function likeTemplate(template: string, name: string, uuid: string): string {
+  return template
+    .replace(/<name>[^<]*<\/name>/, `<name>${name}</name>`)
+    .replace(/<uuid>[^<]*<\/uuid>/, `<uuid>${uuid}</uuid>`)
+    .replace(/<mac address='[^']*'\/>/g, `<mac address='52:54:00:be:${uuid.slice(0, 2)}:${uuid.slice(2, 4)}'/>`)
+    .replace(/(<source (?:file|volume)=')[^']*(')/, `$1${path.join(poolPath, `${name}.qcow2`)}$2`);
+}
+
+async function byVirtInstall(image: string, diskGib: number): Promise<number> {
+  const name = `i-${randomUUID().slice(0, 8)}`;
+  const disk = path.join(poolPath, `${name}.qcow2`);
+  const startedAt = performance.now();
+  await run('qemu-img', ['create', '-q', '-f', 'qcow2', '-F', 'qcow2', '-b', path.join(poolPath, image), disk, `${diskGib}G`]);
+  await run('virt-install', [
+    '--connect', hostUri, '--name', name, '--import', '--vcpus', String(small.vcpus), '--memory', String(small.memoryMib), '--virt-type', 'qemu',
+    '--disk', `path=${disk},format=qcow2,bus=virtio`, '--network', 'network=lan,model=virtio', '--graphics', 'vnc,listen=0.0.0.0',
+    '--osinfo', 'generic', '--noautoconsole', '--quiet',
+  ]);
+  const elapsedMs = performance.now() - startedAt;
+  const uuid = (await virsh('domuuid', name)).trim();
+  await virsh('pool-refresh', 'default');
+  await removeDomain(uuid, `${name}.qcow2`);
+  return elapsedMs;
+}
+
+async function removeDomain(uuid: string, volume: string): Promise<void> {
+  await virsh('destroy', uuid);
+  await virsh('undefine', uuid);
+  await virsh('vol-delete', volume, 'default');
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? NaN) : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
+}
+
+interface Ways { readonly [way: string]: () => Promise<number> }
+
+/** Every way once a round, in another order each round, so that what the machine does besides meets all of them. */
+async function interleaved(ways: Ways): Promise<Record<string, number[]>> {
+  const names = Object.keys(ways);
+  const times: Record<string, number[]> = Object.fromEntries(names.map((name) => [name, []]));
+  for (let round = 0; round < rounds; round++) {
+    for (let turn = 0; turn < names.length; turn++) {
+      const name = names[(round + turn) % names.length] ?? '';
+      times[name]?.push((await ways[name]?.()) ?? NaN);
+      await delay(300);
+    }
+    process.stderr.write(`round ${round + 1} of ${rounds}\n`);
+  }
+  return times;
+}
+
+const images = await api<{ items: { id: string; name: string }[] }>('GET', '/images');
+const imageId = images.items[0]?.id ?? '';
+// the first creation warms caches on both sides, and its domain is the pattern for virsh's
+const first = await byPortal(imageId, small.diskGib);
+const template = await virsh('dumpxml', '--inactive', '--security-info', first.instanceId);
+const imageFile = path.basename((await virsh('vol-dumpxml', /source file='([^']+)'/.exec(template)?.[1] ?? '')).split('<backingStore>')[1]?.match(/<path>([^<]+)<\/path>/)?.[1] ?? '');
+await removeInstance(first.instanceId);
+
+const portal = (diskGib: number) => async (): Promise<number> => {
+  const { elapsedMs, instanceId } = await byPortal(imageId, diskGib);
+  await removeInstance(instanceId);
+  return elapsedMs;
+};
+try {
+  const times = await interleaved({
+    'portal, 10 GiB': portal(10),
+    'portal, 20 GiB': portal(20),
+    'portal, 40 GiB': portal(40),
+    'virsh vol-create-as + define + start': () => byVirsh(template, imageFile, small.diskGib),
+    'qemu-img create + virt-install --import': () => byVirtInstall(imageFile, small.diskGib),
+  });
+  report(times);
+} finally {
+  await rm(work, { recursive: true });
+}
+
+function report(times: Record<string, number[]>): void {
+  const medians = Object.values(times).map(median);
+  const [at10 = NaN, at20 = NaN, at40 = NaN, virshMs = NaN, installMs = NaN] = medians;
+  process.stdout.write(`| way (median of ${rounds}, interleaved) | ms | least – most | portal / this |\n|---|---|---|---|\n`);
+  for (const [name, values] of Object.entries(times)) {
+    const middle = median(values);
+    process.stdout.write(`| ${name} | ${middle.toFixed(0)} | ${Math.min(...values).toFixed(0)} – ${Math.max(...values).toFixed(0)} | ${(at10 / middle).toFixed(2)} |\n`);
+  }
+  const spread = (Math.max(at10, at20, at40) / Math.min(at10, at20, at40) - 1) * 100;
+  const verdict = (ok: boolean): string => (ok ? 'reached' : 'MISSED');
+  process.stdout.write(`\n- portal / virsh ${(at10 / virshMs).toFixed(2)} (goal ≤ 1.15): ${verdict(at10 <= 1.15 * virshMs)}\n`);
+  process.stdout.write(`- portal / virt-install ${(at10 / installMs).toFixed(2)} (goal ≤ 0.5): ${verdict(at10 <= 0.5 * installMs)}\n`);
+  process.stdout.write(`- 10, 20 and 40 GiB differ by ${spread.toFixed(1)} % (goal ≤ 20 %): ${verdict(spread <= 20)}\n`);
+}
