@@ -1,9 +1,12 @@
 // The schema, hosts and images from a shell: scripts/up makes a cloud with these, and so may any automation.
 import { fileURLToPath } from 'node:url';
-import { neededOption, option, type Command } from './admin-command.ts';
+import { neededOption, option, type Command, type CommandDeps } from './admin-command.ts';
+import { createFleet } from './libvirt/fleet.ts';
 import { addHost } from './operations/host-add.ts';
+import { registerImage, type ImageInput } from './operations/image-register.ts';
 import { seedFlavours } from './store/flavours.ts';
 import { selectHosts } from './store/hosts.ts';
+import { selectImages, updateImage } from './store/images.ts';
 import { migrate } from './store/migrate.ts';
 
 const migrationsDirectory = fileURLToPath(new URL('../migrations', import.meta.url));
@@ -43,4 +46,40 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
       return 0;
     },
   },
+  'register-image': {
+    usage: 'register-image --file F --name N [--pool P] [--cloud-init] [--min-memory MIB] [--supersede]',
+    summary: 'make an image of a file in a pool; --supersede retires the image that has the name now', words: 0, audit: 'image.register',
+    options: { file: { type: 'string' }, name: { type: 'string' }, pool: { type: 'string', default: 'default' }, 'cloud-init': { type: 'boolean' }, 'min-memory': { type: 'string' }, supersede: { type: 'boolean' } },
+    async run(deps, _words, options) {
+      const minMemory = option(options, 'min-memory');
+      const input = {
+        pool: neededOption(options, 'pool'), volume: neededOption(options, 'file'), name: neededOption(options, 'name'),
+        cloudInit: options['cloud-init'] === true,
+        ...(minMemory === undefined ? {} : { minMemoryMib: Number(minMemory) }),
+      };
+      if (options['supersede'] === true) await retireNamesake(deps, input);
+      const { image, created } = await withFleet(deps, (hosts) => registerImage({ ...deps, hosts }, input));
+      deps.print(`${image.name}: ${created ? 'registered' : 'registered before'} (${image.volume}, ${image.format})`);
+      return 0;
+    },
+  },
 };
+
+/** Instances go on standing on the old file; nobody can make new ones of it. */
+async function retireNamesake({ db }: CommandDeps, input: ImageInput): Promise<void> {
+  const old = (await selectImages(db)).find((image) => image.name === input.name && image.volume !== input.volume);
+  if (old !== undefined) await updateImage(db, old.id, { ...old, name: `${old.name} (${old.volume})`, enabled: false });
+}
+
+/** Connections of our own to all hosts, for as long as the work takes. */
+async function withFleet<T>(deps: CommandDeps, work: (hosts: ReturnType<typeof createFleet>) => Promise<T>): Promise<T> {
+  const fleet = createFleet(deps.openHost);
+  try {
+    const hosts = await selectHosts(deps.db);
+    fleet.sync(hosts);
+    await Promise.allSettled(hosts.map((host) => fleet.host(host.id).ready({ timeoutMs: 5000 })));
+    return await work(fleet);
+  } finally {
+    await fleet.close();
+  }
+}

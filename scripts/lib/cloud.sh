@@ -67,7 +67,7 @@ register_demo_image() { # DATA IMAGE: into the pool when it is not there. Never 
     chmod 444 "$target.new"
     mv "$target.new" "$target"
   fi
-  portal_admin "$1" register-image --file "$(basename "$2")" --name Demo --pool default
+  portal_admin "$1" register-image --file "$(basename "$2")" --name Demo --pool default --cloud-init --min-memory 96 --supersede
 }
 
 create_first_admin() { # DATA NAME PASSWORDFILE: nothing when an administrator exists already
