@@ -108,6 +108,18 @@ export async function unlinkHostPool(db: Db, hostId: string, poolId: string): Pr
   await db.execute('DELETE FROM host_pools WHERE host_id = ? AND pool_id = ?', [hostId, poolId]);
 }
 
+/** False: an instance of this host has its disk there. */
+export async function unlinkHostPoolIfUnused(db: Db, hostId: string, poolId: string): Promise<boolean> {
+  const { affectedRows } = await db.execute(
+    `DELETE FROM host_pools WHERE host_id = ? AND pool_id = ?
+       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = host_pools.host_id AND instances.pool_id = host_pools.pool_id AND instances.state <> 'failed')`,
+    [hostId, poolId],
+  );
+  if (affectedRows === 1) return true;
+  const left = await db.query('SELECT pool_id FROM host_pools WHERE host_id = ? AND pool_id = ?', [hostId, poolId]);
+  return left.length === 0;
+}
+
 /** Removes a pool that no host shows, no image lies in and nothing is promised from. False: it is still used. */
 export async function deletePoolIfUnused(db: Db, id: string): Promise<boolean> {
   const { affectedRows } = await db.execute(

@@ -1,0 +1,41 @@
+// Pools and volumes as libvirt describes them. Sizes are bytes.
+import { find, readXml, textAt } from './xml-reader.ts';
+
+export interface PoolDescription {
+  /** 'dir', 'netfs', 'logical', … */
+  readonly kind: string;
+  readonly path: string;
+}
+
+export function readPoolXml(xml: string): PoolDescription {
+  const root = readXml(xml);
+  return { kind: root.attributes['type'] ?? '', path: textAt(root, 'target', 'path') ?? '' };
+}
+
+export interface VolumeDescription {
+  readonly name: string;
+  /** 'file', 'dir', 'block', 'network', … */
+  readonly type: string;
+  readonly path: string;
+  /** as libvirt reads it from the file's first bytes: 'raw', 'qcow2', 'iso', … */
+  readonly format: string;
+  readonly capacityBytes: number;
+  readonly allocationBytes: number;
+  readonly backingPath: string | null;
+  readonly encrypted: boolean;
+}
+
+export function readVolumeXml(xml: string): VolumeDescription {
+  const root = readXml(xml);
+  const backing = find(root, 'backingStore');
+  return {
+    name: textAt(root, 'name') ?? '',
+    type: root.attributes['type'] ?? '',
+    path: textAt(root, 'target', 'path') ?? '',
+    format: find(root, 'target', 'format')?.attributes['type'] ?? '',
+    capacityBytes: Number(textAt(root, 'capacity') ?? 0),
+    allocationBytes: Number(textAt(root, 'allocation') ?? 0),
+    backingPath: backing === undefined ? null : (textAt(backing, 'path') ?? ''),
+    encrypted: find(root, 'target', 'encryption') !== undefined,
+  };
+}

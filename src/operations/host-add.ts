@@ -1,0 +1,123 @@
+// Takes a host into management: checks it, then writes what was found and what the admin chose.
+import { AppError } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import type { OpenHypervisor } from '../libvirt/hypervisor.ts';
+import type { Host } from '../model/host.ts';
+import type { Database } from '../store/db.ts';
+import { insertHost, selectHost, selectHostPools, selectOptionalHostByName, updateHost, updateHostContact, updateHostFacts } from '../store/hosts.ts';
+import { selectPool, unlinkHostPoolIfUnused, upsertPool } from '../store/storage-pools.ts';
+import { checkHost, type HostReport } from './host-check.ts';
+import { hostProblem, type HostProblem } from './host-problem.ts';
+
+export interface HostDeps {
+  readonly db: Database;
+  readonly openHost: OpenHypervisor;
+  readonly clock: Clock;
+}
+
+export interface HostInput {
+  readonly name: string;
+  readonly uri: string;
+  /** left out: the host of the URI */
+  readonly consoleAddress?: string;
+  /** left out: the only active network, or the one called "default" */
+  readonly network?: string;
+  /** left out: every active pool of files, none of them shared but those of network file systems */
+  readonly pools?: readonly { readonly name: string; readonly shared: boolean }[];
+  readonly virtTypeWish?: Host['virtTypeWish'];
+}
+
+interface Chosen { readonly network: string; readonly pools: readonly { readonly name: string; readonly shared: boolean }[] }
+
+/**
+ * Adds the host, or brings the one of that name up to date. Throws AppError: invalid with the problem beside its field when
+ * the host cannot be used, conflict when the name belongs to another machine. Run again it changes nothing more.
+ */
+export async function addHost(deps: HostDeps, input: HostInput): Promise<{ readonly host: Host; readonly created: boolean }> {
+  const existing = await selectOptionalHostByName(deps.db, input.name);
+  const { report, chosen } = await checkedHost(deps, input, existing?.id);
+  if (existing !== undefined && existing.hostUuid !== null && existing.hostUuid !== report.facts.hostUuid) throw problemError(hostProblem('name-taken', { name: existing.name }, 'name'));
+  const wanted = {
+    name: input.name, uri: input.uri, network: chosen.network, virtTypeWish: input.virtTypeWish ?? existing?.virtTypeWish ?? 'auto',
+    consoleAddress: input.consoleAddress ?? existing?.consoleAddress ?? report.suggestedConsoleAddress,
+  };
+  const id = existing?.id ?? crypto.randomUUID();
+  if (existing !== undefined) await updateHost(deps.db, id, wanted);
+  // off until its pools are there: placement must not find half a host
+  else if (!(await insertHost(deps.db, { ...wanted, id, wish: 'disabled', createdAt: deps.clock.now() }))) throw problemError(hostProblem('name-taken', { name: input.name }, 'name'));
+  await recordReport(deps, id, report, chosen);
+  if (existing === undefined) await updateHost(deps.db, id, { wish: 'enabled' });
+  return { host: await selectHost(deps.db, id), created: existing === undefined };
+}
+
+/** Changes a host's connection, network or pools, after a check with the new values. */
+export async function changeHost(deps: HostDeps, host: Host, input: HostInput): Promise<void> {
+  const { report, chosen } = await checkedHost(deps, input, host.id);
+  if (host.hostUuid !== null && report.facts.hostUuid !== host.hostUuid) throw problemError(hostProblem('other-machine', { name: host.name }));
+  const renamed = await updateHost(deps.db, host.id, {
+    name: input.name, uri: input.uri, network: chosen.network, virtTypeWish: input.virtTypeWish ?? host.virtTypeWish,
+    consoleAddress: input.consoleAddress ?? host.consoleAddress,
+  });
+  if (!renamed) throw problemError(hostProblem('name-taken', { name: input.name }, 'name'));
+  await recordReport(deps, host.id, report, chosen);
+}
+
+async function checkedHost(deps: HostDeps, input: HostInput, hostId: string | undefined): Promise<{ report: HostReport; chosen: Chosen }> {
+  const check = await checkHost(deps, input.uri, { virtTypeWish: input.virtTypeWish ?? 'auto', ...(hostId === undefined ? {} : { hostId }) });
+  if (!check.ok) throw problemError(check.problem);
+  return { report: check.report, chosen: { network: chooseNetwork(check.report, input.network), pools: choosePools(check.report, input.pools) } };
+}
+
+function chooseNetwork(report: HostReport, wanted: string | undefined): string {
+  const active = report.networks.filter((network) => network.active);
+  const network = wanted === undefined
+    ? (active.find((each) => each.name === 'default') ?? active[0])
+    : report.networks.find((each) => each.name === wanted);
+  if (network === undefined) throw problemError(hostProblem('no-network', { name: wanted ?? '', found: report.networks.map((each) => each.name).join(', ') || '–' }, 'network'));
+  if (!network.active) throw problemError(hostProblem('network-inactive', { name: network.name }, 'network'));
+  return network.name;
+}
+
+function choosePools(report: HostReport, wanted: HostInput['pools']): Chosen['pools'] {
+  const found = report.pools.map((pool) => pool.name).join(', ') || '–';
+  const pools = wanted ?? report.pools.filter((pool) => pool.active).map((pool) => ({ name: pool.name, shared: pool.kind === 'netfs' || pool.kind === 'gluster' }));
+  if (pools.length === 0) throw problemError(hostProblem('no-pool', { name: '', found }, 'pools'));
+  for (const { name } of pools) {
+    const pool = report.pools.find((each) => each.name === name);
+    if (pool === undefined) throw problemError(hostProblem('no-pool', { name, found }, 'pools'));
+    if (!pool.active) throw problemError(hostProblem('pool-inactive', { name }, 'pools'));
+  }
+  return pools;
+}
+
+/** What the check found, written: facts, contact, pools; pools that were chosen before and are no more are let go. */
+async function recordReport(deps: HostDeps, hostId: string, report: HostReport, chosen: Chosen): Promise<void> {
+  const now = deps.clock.now();
+  await updateHostFacts(deps.db, hostId, report.facts);
+  await updateHostContact(deps.db, hostId, { state: 'up', at: now });
+  const kept = new Set<string>();
+  for (const { name, shared } of chosen.pools) {
+    const pool = report.pools.find((each) => each.name === name);
+    if (pool !== undefined) kept.add(await upsertPool(deps.db, { ...pool, hostId, shared }, now));
+  }
+  const before = (await selectHostPools(deps.db)).get(hostId) ?? new Set<string>();
+  for (const poolId of before) {
+    if (kept.has(poolId) || (await unlinkHostPoolIfUnused(deps.db, hostId, poolId))) continue;
+    throw problemError(hostProblem('pool-in-use', { name: (await selectPool(deps.db, poolId)).name }, 'pools'));
+  }
+}
+
+const conflicts: ReadonlySet<HostProblem['kind']> = new Set(['name-taken', 'known-host', 'other-machine', 'pool-in-use']);
+
+/** The problem beside its field; pages show its fix too. */
+export function problemError(problem: HostProblem): AppError {
+  return new HostProblemError(conflicts.has(problem.kind) ? 'conflict' : 'invalid', problem);
+}
+
+export class HostProblemError extends AppError {
+  readonly problem: HostProblem;
+  constructor(kind: 'conflict' | 'invalid', problem: HostProblem) {
+    super(kind, problem.sentence, { fields: { [problem.field]: problem.sentence } });
+    this.problem = problem;
+  }
+}
