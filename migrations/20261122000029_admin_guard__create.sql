@@ -1,6 +1,4 @@
 CREATE TABLE IF NOT EXISTS admin_guard (
   id TINYINT NOT NULL,
-  first_admin_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
-  created_at BIGINT NOT NULL,
   PRIMARY KEY (id)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -73,6 +73,13 @@ export async function selectOptionalUserByName(db: Db, name: string): Promise<Us
   return row && toUser(row);
 }
 
+/** Login names by id, for lists of what people own. */
+export async function selectUserNames(db: Db, ids: readonly string[]): Promise<Map<string, string>> {
+  if (ids.length === 0) return new Map();
+  const rows = await db.query<{ id: string; name: string }>('SELECT id, name FROM users WHERE id IN (?)', [ids]);
+  return new Map(rows.map((row) => [row.id, row.name]));
+}
+
 export async function selectPasswordHash(db: Db, id: string): Promise<string | undefined> {
   const [row] = await db.query<UserRow>('SELECT password_hash FROM users WHERE id = ?', [id]);
   return row?.password_hash;
@@ -132,32 +139,20 @@ export async function adminExists(db: Db): Promise<boolean> {
 export type FirstAdminResult = 'made' | 'admin-exists' | 'name-taken';
 
 /**
- * Makes the first admin unless there is one. Any number of portals may try at once: the guard's row is inserted first, its
- * primary key lets one of them through and makes the others wait for the outcome.
+ * Whoever changes the set of admins holds this row until the end of the transaction. What is read after it is the newest:
+ * the first ordinary read comes later, and it is the one that fixes a snapshot.
  */
-export async function insertFirstAdmin(db: Database, admin: NewUser): Promise<FirstAdminResult> {
-  try {
-    return await db.transaction((tx) => insertFirstAdminIn(tx, admin));
-  } catch (error) {
-    if (error instanceof NameTaken) return 'name-taken';
-    throw error;
-  }
+async function holdAdminGuard(tx: Db): Promise<void> {
+  await tx.execute('INSERT INTO admin_guard (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id');
 }
 
-// thrown, not returned, so that the guard's row is rolled back with the rest
-class NameTaken extends Error {}
-
-async function insertFirstAdminIn(tx: Db, admin: NewUser): Promise<FirstAdminResult> {
-  try {
-    await tx.execute('INSERT INTO admin_guard (id, first_admin_id, created_at) VALUES (1, ?, ?)', [admin.id, admin.createdAt]);
-  } catch (error) {
-    if (!isDuplicateKey(error)) throw error;
-    const [guard] = await tx.query<{ first_admin_id: string }>('SELECT first_admin_id FROM admin_guard WHERE id = 1');
-    return guard?.first_admin_id === admin.id ? 'made' : 'admin-exists';
-  }
-  if (await adminExists(tx)) return 'admin-exists';
-  if (!(await insertUser(tx, { ...admin, role: 'admin', state: 'active' }))) throw new NameTaken();
-  return 'made';
+/** Makes the first admin unless there is one; any number of portals may try at once. */
+export async function insertFirstAdmin(db: Database, admin: NewUser): Promise<FirstAdminResult> {
+  return db.transaction(async (tx) => {
+    await holdAdminGuard(tx);
+    if (await adminExists(tx)) return (await selectOptionalUser(tx, admin.id)) === undefined ? 'admin-exists' : 'made';
+    return (await insertUser(tx, { ...admin, role: 'admin', state: 'active' })) ? 'made' : 'name-taken';
+  });
 }
 
 export async function updateProfile(
@@ -199,8 +194,8 @@ export async function updateQuota(db: Db, id: string, quota: QuotaOverride, now:
 export type AccessResult = 'done' | 'missing' | 'last-admin';
 
 /**
- * Sets role and state, and ends the user's sessions. Refuses to leave the cloud without an active admin: whoever changes
- * the set of admins holds the guard's row, so two admins who demote each other at the same moment cannot both succeed.
+ * Sets role and state, and ends the user's sessions. Refuses to leave the cloud without an active admin, also when two
+ * admins demote each other at the same moment.
  */
 export async function updateUserAccess(
   db: Database,
@@ -209,7 +204,7 @@ export async function updateUserAccess(
   now: number,
 ): Promise<AccessResult> {
   return db.transaction(async (tx) => {
-    await tx.query('SELECT id FROM admin_guard WHERE id = 1 FOR UPDATE');
+    await holdAdminGuard(tx);
     const user = await selectOptionalUser(tx, id);
     if (user === undefined) return 'missing';
     const role = access.role ?? user.role;

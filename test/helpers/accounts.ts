@@ -1,0 +1,43 @@
+// Accounts for tests: made in the database, logged in over HTTP. One password for all, hashed once per process.
+import assert from 'node:assert/strict';
+import { hashPassword } from '../../src/password.ts';
+import type { User } from '../../src/model/user.ts';
+import type { Database } from '../../src/store/db.ts';
+import { insertFirstAdmin, insertUser, selectUser, type NewUser } from '../../src/store/users.ts';
+import type { Client, TestPortal } from './portal.ts';
+
+export const testPassword = 'four calm words here';
+let hash: Promise<string> | undefined;
+
+export async function aNewUser(name: string, over: Partial<NewUser> = {}): Promise<NewUser> {
+  return {
+    id: crypto.randomUUID(), name, displayName: name, email: `${name}@example.org`,
+    passwordHash: await (hash ??= hashPassword(testPassword, 'nobody')), role: 'user', state: 'active', language: 'en', createdAt: Date.now(), ...over,
+  };
+}
+
+export async function makeUser(db: Database, name: string, over: Partial<NewUser> = {}): Promise<User> {
+  const user = await aNewUser(name, over);
+  assert.equal(await insertUser(db, user), true);
+  return selectUser(db, user.id);
+}
+
+/** Through the guard, as set-up does it. */
+export async function makeFirstAdmin(db: Database, name = 'admin'): Promise<User> {
+  const user = await aNewUser(name, { role: 'admin' });
+  assert.equal(await insertFirstAdmin(db, user), 'made');
+  return selectUser(db, user.id);
+}
+
+export async function logIn(client: Client, name: string, password = testPassword): Promise<void> {
+  await client.get('/login');
+  const answer = await client.post('/login', { name, password });
+  assert.equal(answer.status, 303, answer.text);
+  client.forgetToken();
+}
+
+export async function loggedIn(portal: TestPortal, name: string): Promise<Client> {
+  const client = portal.client();
+  await logIn(client, name);
+  return client;
+}
