@@ -22,12 +22,13 @@ export interface StoredAnswer {
 }
 
 export type ClaimResult =
-  | { readonly outcome: 'claimed' }
+  /** `since`: the first claim's time, also when this one took it over: what was begun under it can be found by that */
+  | { readonly outcome: 'claimed'; readonly since: number }
   | { readonly outcome: 'answered'; readonly answer: StoredAnswer }
   | { readonly outcome: 'in-progress' }
   | { readonly outcome: 'other-request' };
 
-interface KeyRow { request_hash: string; claim_id: string; claimed_until: number; status: number | null; response: Buffer | null }
+interface KeyRow { request_hash: string; claim_id: string; claimed_until: number; created_at: number; status: number | null; response: Buffer | null }
 
 /** Takes the key for this request, or says who has it. Of any number of simultaneous claims exactly one wins. */
 export async function claimIdempotencyKey(db: Db, claim: IdempotencyClaim, now: number): Promise<ClaimResult> {
@@ -37,20 +38,20 @@ export async function claimIdempotencyKey(db: Db, claim: IdempotencyClaim, now: 
       'INSERT INTO idempotency_keys (user_id, idempotency_key, request_hash, claim_id, claimed_until, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
       [claim.userId, claim.key, claim.requestHash, claim.claimId, now + claimMs, now, now + keepMs],
     );
-    return { outcome: 'claimed' };
+    return { outcome: 'claimed', since: now };
   } catch (error) {
     if (!isDuplicateKey(error)) throw error;
   }
   const [row] = await db.query<KeyRow>(
-    'SELECT request_hash, claim_id, claimed_until, status, response FROM idempotency_keys WHERE user_id = ? AND idempotency_key = ?',
+    'SELECT request_hash, claim_id, claimed_until, created_at, status, response FROM idempotency_keys WHERE user_id = ? AND idempotency_key = ?',
     [claim.userId, claim.key],
   );
   // released between the two statements: as good as in progress, the client asks again
   if (row === undefined) return { outcome: 'in-progress' };
-  if (row.claim_id === claim.claimId) return { outcome: 'claimed' };
+  if (row.claim_id === claim.claimId) return { outcome: 'claimed', since: row.created_at };
   if (row.request_hash !== claim.requestHash) return { outcome: 'other-request' };
   if (row.status !== null) return { outcome: 'answered', answer: { status: row.status, response: row.response === null ? null : parseResponse(row.response) } };
-  return (await takeOver(db, claim, row, now)) ? { outcome: 'claimed' } : { outcome: 'in-progress' };
+  return (await takeOver(db, claim, row, now)) ? { outcome: 'claimed', since: row.created_at } : { outcome: 'in-progress' };
 }
 
 function parseResponse(response: Buffer): StoredAnswer['response'] {

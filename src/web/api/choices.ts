@@ -1,6 +1,7 @@
 // What an instance can be made from: images and flavours. Users see those that may be chosen, admins all.
 import { z } from 'zod';
 import { AppError, say } from '../../errors.ts';
+import type { Image } from '../../model/image.ts';
 import type { User } from '../../model/user.ts';
 import { selectFlavours, selectOptionalFlavour } from '../../store/flavours.ts';
 import { selectImages, selectOptionalImage } from '../../store/images.ts';
@@ -12,6 +13,13 @@ import { flavourBody, flavourSchema, idParams, imageBody, imageSchema } from './
 
 function mayChoose(user: User, choice: { readonly enabled: boolean }): boolean {
   return choice.enabled || user.role === 'admin';
+}
+
+/** The image that a request names in `imageId`. Throws invalid for one that cannot be chosen now, by anybody. */
+export async function chosenImage({ db }: WebDeps, imageId: string): Promise<Image> {
+  const image = await selectOptionalImage(db, imageId);
+  if (image?.enabled !== true) throw new AppError('invalid', say('api.errors.invalid'), { fields: { imageId: say('form.not-an-id') } });
+  return image;
 }
 
 export function choiceEndpoints({ db }: WebDeps): Endpoint[] {

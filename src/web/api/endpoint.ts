@@ -18,6 +18,8 @@ export interface Call<P, Q, B> {
   readonly context: Context;
   /** words for the audit row: what was acted on, what was done; never a secret */
   readonly note: (note: { target?: string; detail?: string }) => void;
+  /** id for what this request makes: the same one when it is done again under its Idempotency-Key after a crash */
+  readonly newId: string;
 }
 
 export interface Reply<R> {
@@ -59,10 +61,10 @@ export interface Endpoint extends Description {
   readonly body: z.ZodType | undefined;
   readonly response: z.ZodType | undefined;
   /** Checks all parts (throws AppError), and gives what remains to be done. */
-  readonly prepare: (raw: RawCall) => () => Promise<Reply<unknown>>;
+  readonly prepare: (raw: RawCall) => (newId: string) => Promise<Reply<unknown>>;
 }
 
-export type RawCall = Call<unknown, unknown, unknown>;
+export type RawCall = Omit<Call<unknown, unknown, unknown>, 'newId'>;
 
 /** Nothing is taken in this part. */
 type None = z.ZodObject<Record<never, z.ZodType>>;
@@ -83,7 +85,7 @@ export function endpoint<P extends z.ZodObject = None, Q extends z.ZodObject = N
         query: parsePart('query', spec.query, raw.query),
         body: parsePart('body', spec.body, raw.body),
       };
-      return () => spec.handler(call);
+      return (newId) => spec.handler({ ...call, newId });
     },
   };
 }

@@ -13,15 +13,16 @@ const maxAnswerBytes = 16_000;
 
 /** Runs `work` once per user and key. Without the header it simply runs. */
 export async function once(
-  deps: WebDeps, endpoint: Endpoint, req: Request, user: User, work: () => Promise<Reply<unknown>>,
+  deps: WebDeps, endpoint: Endpoint, req: Request, user: User, work: (newId: string) => Promise<Reply<unknown>>,
 ): Promise<{ reply: Reply<unknown>; repeated: boolean }> {
   const key = req.get('idempotency-key');
-  if (endpoint.method !== 'post' || key === undefined) return { reply: await work(), repeated: false };
+  if (endpoint.method !== 'post' || key === undefined) return { reply: await work(randomUUID()), repeated: false };
   if (!keyPattern.test(key)) throw new AppError('invalid', say('api.errors.bad-idempotency-key'), { fields: { 'Idempotency-Key': say('api.errors.bad-idempotency-key') } });
   const claim = { userId: user.id, key, claimId: randomUUID(), requestHash: requestHash(deps.config.sessionSecret, req) };
-  const earlier = await takeKey(deps, claim);
-  if (earlier !== undefined) return { reply: earlier, repeated: true };
-  return { reply: await runClaimed(deps, endpoint, claim, work), repeated: false };
+  const taken = await takeKey(deps, claim);
+  if ('reply' in taken) return { reply: taken.reply, repeated: true };
+  const newId = idOf(deps.config.sessionSecret, claim, taken.since);
+  return { reply: await runClaimed(deps, endpoint, claim, () => work(newId)), repeated: false };
 }
 
 // keyed, because bodies may hold passwords and a plain hash of one can be guessed
@@ -36,18 +37,24 @@ function sorted(value: unknown): unknown {
   return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, inner]) => [name, sorted(inner)]);
 }
 
-async function takeKey(deps: WebDeps, claim: IdempotencyClaim): Promise<Reply<unknown> | undefined> {
+/** A UUID that follows from the claim. */
+function idOf(secret: string, claim: IdempotencyClaim, since: number): string {
+  const hex = createHmac('sha256', secret).update(JSON.stringify(['id', claim.userId, claim.key, since])).digest('hex');
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
+
+async function takeKey(deps: WebDeps, claim: IdempotencyClaim): Promise<{ reply: Reply<unknown> } | { since: number }> {
   const result = await claimIdempotencyKey(deps.db, claim, deps.clock.now());
   switch (result.outcome) {
     case 'claimed':
-      return undefined;
+      return { since: result.since };
     case 'in-progress':
       throw new AppError('conflict', say('api.errors.idempotency-in-progress'), { retryAfterSeconds: 1 });
     case 'other-request':
       throw new AppError('invalid', say('api.errors.idempotency-other-request'), { fields: { 'Idempotency-Key': say('api.errors.idempotency-other-request') } });
     case 'answered':
       if (result.answer.response === null) throw new AppError('conflict', say('api.errors.idempotency-not-kept'));
-      return result.answer.response;
+      return { reply: result.answer.response };
   }
 }
 

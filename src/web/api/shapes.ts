@@ -1,7 +1,9 @@
 // The parts that bodies are made of: ids, times, sizes, and our records as the API shows them.
 import { z } from 'zod';
+import { AppError, say } from '../../errors.ts';
 import type { Flavour } from '../../model/flavour.ts';
 import { minDiskGib, type Image } from '../../model/image.ts';
+import type { User } from '../../model/user.ts';
 import { named } from './openapi.ts';
 
 /** 36 characters; which versions of UUID there are is not the API's matter */
@@ -51,4 +53,13 @@ export function sent<T>(rule: z.ZodType<T, string | undefined>) {
     for (const issue of parsed.error.issues) context.addIssue(issue.code === 'custom' ? { code: 'custom', params: issue.params } : { code: 'custom' });
     return z.NEVER;
   });
+}
+
+/** Whose: a list shows one's own; everybody's only to admins who ask for it. */
+export const owner = z.enum(['me', 'all']).default('me');
+
+/** Throws forbidden for a user who asks for everybody's. */
+export function everybody(whose: z.output<typeof owner>, user: User): boolean {
+  if (whose === 'all' && user.role !== 'admin') throw new AppError('forbidden', say('api.errors.admin-only'));
+  return whose === 'all';
 }
