@@ -83,6 +83,8 @@ export const isNoSnapshot = (error: unknown): boolean => hasCode(error, errorCod
 export const isNoMetadata = (error: unknown): boolean => hasCode(error, errorCode.noDomainMetadata);
 /** not possible in the present state: starting what runs, stopping what is off */
 export const isOperationInvalid = (error: unknown): boolean => hasCode(error, errorCode.operationInvalid);
+/** somebody else works on the same domain just now: the same call may succeed a little later */
+export const isHostBusy = (error: unknown): boolean => hasCode(error, errorCode.operationTimeout);
 export const isOperationAborted = (error: unknown): boolean => hasCode(error, errorCode.operationAborted);
 /** the daemon's driver has no such function */
 export const isNotSupported = (error: unknown): boolean =>

@@ -55,9 +55,11 @@ export async function selectDiscrepanciesByHost(db: Db, hostId: string): Promise
   return (await db.query<DiscrepancyRow>('SELECT * FROM discrepancies WHERE host_id = ?', [hostId])).map(toDiscrepancy);
 }
 
-/** Forgets what a whole look at the host, begun at `since`, did not see any more. */
-export async function deleteDiscrepanciesNotSeen(db: Db, hostId: string, since: number): Promise<void> {
-  await db.execute('DELETE FROM discrepancies WHERE host_id = ? AND last_seen_at < ?', [hostId, since]);
+/** Forgets what a whole look at the host for these kinds, begun at `since`, did not see any more. */
+export async function deleteDiscrepanciesNotSeen(db: Db, hostId: string, kinds: readonly string[], since: number): Promise<void> {
+  await db.execute(
+    `DELETE FROM discrepancies WHERE host_id = ? AND last_seen_at < ? AND kind IN (${kinds.map(() => '?').join(', ')})`, [hostId, since, ...kinds],
+  );
 }
 
 export async function deleteDiscrepancy(db: Db, id: string): Promise<void> {

@@ -162,7 +162,7 @@ export interface OperationRecord<Context> {
   readonly attempts: number;
   /** since when its host has not answered */
   readonly waitingSince: number | null;
-  /** when its instance last gave a sign that a step may wait for */
+  /** when its guest was last reset */
   readonly eventAt: number | null;
 }
 
@@ -308,7 +308,12 @@ export async function updateOperationStep(tx: Db, operationId: string, position:
   );
 }
 
-/** Something happened to its instance: the step that may wait for it runs again at once. */
+/** Something happened to its instance: a step that waits for it looks again at once. */
+export async function updateOperationPoked(db: Db, id: string): Promise<void> {
+  await db.execute("UPDATE operations SET run_after = 0 WHERE id = ? AND state IN ('running', 'undoing') AND run_after > 0", [id]);
+}
+
+/** Its guest was reset, which only an event tells: the step that waits for that goes on at once. */
 export async function updateOperationEvent(db: Db, id: string, at: number): Promise<void> {
   await db.execute("UPDATE operations SET event_at = ?, run_after = 0 WHERE id = ? AND state IN ('running', 'undoing')", [at, id]);
 }

@@ -1,0 +1,49 @@
+// Asking for something to be done with an instance that is there: start, shutdown, force off, reboot, delete.
+import { randomUUID } from 'node:crypto';
+import { AppError, say } from '../errors.ts';
+import { instanceRefuses, statesFor, type Instance, type InstanceAction } from '../model/instance.ts';
+import type { Operation } from '../model/operation.ts';
+import type { User } from '../model/user.ts';
+import type { Db } from '../store/db.ts';
+import { claimInstance, selectOptionalInstance } from '../store/instances.ts';
+import { insertOperation, selectOperation } from '../store/operations.ts';
+import type { OperationDeps } from './deps.ts';
+import { definitions } from './index.ts';
+
+export type PowerAction = Exclude<InstanceAction, 'console'>;
+export const powerActions = ['start', 'shutdown', 'force-off', 'reboot', 'delete'] as const satisfies readonly PowerAction[];
+
+export interface ActionRequest {
+  readonly action: PowerAction;
+  /** as loaded for the person who asks: having it is the permission */
+  readonly instance: Instance;
+  /** null: the system */
+  readonly actor: Pick<User, 'id'> | null;
+}
+
+/** Takes the instance and queues the work. Throws conflict, in instanceRefuses' words, when it cannot be done now. */
+export async function submitInstanceAction(deps: OperationDeps, { action, instance, actor }: ActionRequest): Promise<Operation> {
+  const refusal = instanceRefuses(action, instance);
+  if (refusal !== undefined) throw new AppError('conflict', refusal);
+  const definition = definitions[`instance-${action}`];
+  const operationId = randomUUID();
+  const createdAt = deps.clock.now();
+  await deps.db.transaction(async (tx) => {
+    const won = await claimInstance(tx, instance.id, { operationId, operationKind: definition.kind, states: statesFor(action) });
+    if (!won) return checkLoser(tx, action, instance.id, operationId);
+    await insertOperation(tx, {
+      id: operationId, kind: definition.kind, instanceId: instance.id, hostId: instance.hostId, userId: actor?.id ?? null, input: {},
+      stepNames: definition.steps.map((step) => step.name), createdAt,
+    });
+  });
+  deps.wake();
+  return selectOperation(deps.db, operationId);
+}
+
+/** Another was faster, unless this is our own transaction again after its answer was lost. */
+async function checkLoser(tx: Db, action: PowerAction, id: string, operationId: string): Promise<void> {
+  const current = await selectOptionalInstance(tx, id);
+  if (current === undefined) throw new AppError('not-found', say('errors.not-found'));
+  if (current.operationId === operationId) return;
+  throw new AppError('conflict', instanceRefuses(action, current) ?? say('instances.refused.busy'));
+}

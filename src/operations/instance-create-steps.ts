@@ -1,0 +1,142 @@
+// Creating: place · create-volume · define · start · record. Until it has started anybody may cancel it, and whatever
+// goes wrong is taken back: nothing stays on the host, and the reservation goes with the last write.
+import { AppError, say, type Sentence } from '../errors.ts';
+import { buildDomainXml, type DiskSpec } from '../libvirt/domain-xml.ts';
+import { isNoNetwork, isNoStoragePool } from '../libvirt/errors.ts';
+import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import type { Host } from '../model/host.ts';
+import type { Image } from '../model/image.ts';
+import type { Instance } from '../model/instance.ts';
+import type { Db } from '../store/db.ts';
+import { insertInstanceEvent } from '../store/instance-events.ts';
+import { selectOptionalInstanceSeed } from '../store/instance-seeds.ts';
+import { releaseInstance, selectOptionalInstance } from '../store/instances.ts';
+import { releaseReservation } from '../store/reservations.ts';
+import { selectOptionalUser } from '../store/users.ts';
+import { domainName, ensureOff, ensureStarted, ensureUndefined } from './domain.ts';
+import { recordStep } from './record-step.ts';
+import { buildSeedImage } from './seed.ts';
+import type { Definition, OperationEnd, StepRun } from './step.ts';
+import { diskVolume, ensureDisk, ensureSeed, removeVolumes, seedVolume } from './volumes.ts';
+
+/** What creation was asked for, as it was then: an admin may change the image's record meanwhile. */
+export interface CreateInput {
+  readonly pool: string;
+  readonly image: Pick<Image, 'volume' | 'format' | 'cloudInit'>;
+}
+
+export const instanceCreate: Definition = {
+  kind: 'instance-create',
+  steps: [
+    { name: 'place', cancellable: true, run: checkPlace },
+    { name: 'create-volume', cancellable: true, run: createVolume, undo: removeVolume },
+    { name: 'define', cancellable: true, run: define, undo: async (run) => ensureUndefined((await run.host()).hypervisor, idOf(run), run.signal) },
+    { name: 'start', run: start, undo: async (run) => ensureOff((await run.host()).hypervisor, idOf(run), run.signal) },
+    // it runs by now: when its host falls silent in this moment, waiting is kinder than taking it down
+    { ...recordStep, patient: true },
+  ],
+  onDone: created,
+  onFailed: notCreated,
+};
+
+function idOf(run: StepRun): string {
+  return instanceIdOf(run.operation);
+}
+
+function instanceIdOf({ id, instanceId }: OperationEnd['operation']): string {
+  if (instanceId === null) throw new Error(`operation ${id} has no instance`);
+  return instanceId;
+}
+
+async function instanceOf(run: StepRun): Promise<Instance> {
+  const instance = await run.instance();
+  if (instance === undefined) throw new Error(`operation ${run.operation.id}: its instance is gone`);
+  return instance;
+}
+
+/** The host was chosen and reserved when creation was asked for; here it shows that it can do it. */
+async function checkPlace(run: StepRun): Promise<void> {
+  const { host, hypervisor } = await run.host();
+  const { pool } = run.input as CreateInput;
+  try {
+    const info = await hypervisor.storagePool.getInfo(pool, { signal: run.signal });
+    if (info.state !== 'running') throw new AppError('conflict', say('operations.failed.pool-inactive', { pool, host: host.name }));
+    if (await hypervisor.network.isActive(host.network, { signal: run.signal })) return;
+  } catch (error) {
+    if (isNoStoragePool(error)) throw new AppError('conflict', say('operations.failed.pool-inactive', { pool, host: host.name }), { cause: error });
+    if (!isNoNetwork(error)) throw error;
+  }
+  throw new AppError('conflict', say('operations.failed.network-inactive', { network: host.network, host: host.name }));
+}
+
+async function createVolume(run: StepRun): Promise<void> {
+  const { hypervisor } = await run.host();
+  const { pool, image } = run.input as CreateInput;
+  const instance = await instanceOf(run);
+  await ensureDisk(hypervisor, instance.id, { pool, image, diskGib: instance.diskGib }, run.signal);
+  if (!image.cloudInit) return;
+  const seed = (await selectOptionalInstanceSeed(run.deps.db, instance.id)) ?? { sshKey: '', userData: '' };
+  await ensureSeed(hypervisor, instance.id, pool, buildSeedImage(instance, seed), run.signal);
+}
+
+async function removeVolume(run: StepRun): Promise<void> {
+  const { hypervisor } = await run.host();
+  await removeVolumes(hypervisor, (run.input as CreateInput).pool, idOf(run), run.signal);
+}
+
+/** Defining again with the same UUID and name replaces, so there is nothing to look for first. */
+async function define(run: StepRun): Promise<void> {
+  const { host, hypervisor } = await run.host();
+  const { pool, image } = run.input as CreateInput;
+  const instance = await instanceOf(run);
+  const path = async (volume: string): Promise<string> => volumePath(hypervisor, pool, volume, run.signal);
+  const disks: DiskSpec[] = [{ device: 'disk', path: await path(diskVolume(instance.id)), format: 'qcow2', target: 'vda', bus: 'virtio' }];
+  // a disk, not a CD: Debian's cloud kernels have no driver for SATA
+  if (image.cloudInit) disks.push({ device: 'disk', path: await path(seedVolume(instance.id)), format: 'raw', target: 'vdb', bus: 'virtio', readonly: true });
+  const owner = await selectOptionalUser(run.deps.db, instance.userId);
+  const xml = buildDomainXml({
+    uuid: instance.id, name: domainName(instance), title: instance.name, virtType: host.virtType ?? 'qemu', arch: 'x86_64',
+    vcpus: instance.vcpus, memoryMib: instance.memoryMib, disks,
+    interface: { kind: 'network', network: host.network, mac: instance.mac },
+    vnc: { listen: listenAddress(host) },
+    instance: { id: instance.id, owner: owner?.name ?? instance.userId },
+  });
+  await hypervisor.domain.defineXML(xml, { signal: run.signal });
+}
+
+async function volumePath(hypervisor: Hypervisor, pool: string, volume: string, signal: AbortSignal): Promise<string> {
+  const found = await hypervisor.storageVolume.lookupByName(pool, volume, { signal });
+  if (found === undefined) throw new AppError('conflict', say('operations.failed.volume-gone', { volume, pool }));
+  return found.key;
+}
+
+/**
+ * Where VNC listens. The address people connect to may be a name or another machine's (NAT), and an instance that
+ * moves must find its address on the next host: so on all, unless people are told a loopback address.
+ */
+function listenAddress({ consoleAddress }: Pick<Host, 'consoleAddress'>): string {
+  if (consoleAddress === '::1') return '::1';
+  if (consoleAddress.startsWith('127.') || consoleAddress === 'localhost') return '127.0.0.1';
+  return consoleAddress.includes(':') ? '::' : '0.0.0.0';
+}
+
+async function start(run: StepRun): Promise<void> {
+  await ensureStarted((await run.host()).hypervisor, idOf(run), run.signal);
+}
+
+async function created(tx: Db, { operation, context, now }: OperationEnd): Promise<void> {
+  const id = instanceIdOf(operation);
+  await releaseInstance(tx, id, operation.id, { state: context.observed ?? 'running', consolePort: context.consolePort ?? null, problem: null }, now);
+  await insertInstanceEvent(tx, { instanceId: id, at: now, userId: operation.userId, sentence: say('operations.diary.instance-create.done') });
+}
+
+async function notCreated(tx: Db, { operation, now }: OperationEnd, error: Sentence | null): Promise<void> {
+  const id = instanceIdOf(operation);
+  const instance = await selectOptionalInstance(tx, id);
+  if (instance === undefined || instance.operationId !== operation.id || instance.hostId === null || instance.poolId === null) return;
+  await releaseReservation(tx, { userId: instance.userId, hostId: instance.hostId, poolId: instance.poolId, size: instance });
+  const problem = error ?? say('operations.create.cancelled');
+  await releaseInstance(tx, id, operation.id, { state: 'failed', hostId: null, poolId: null, problem }, now);
+  const sentence = error === null ? say('operations.diary.instance-create.cancelled') : say('operations.diary.instance-create.failed');
+  await insertInstanceEvent(tx, { instanceId: id, at: now, userId: operation.userId, sentence, reason: error });
+}

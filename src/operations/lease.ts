@@ -1,0 +1,35 @@
+// Holding an operation while working on it. The lease is a row with an expiry: a dead portal's operations are free again
+// after that. A portal that was only slow notices before its lease ends, and stops.
+import { performance } from 'node:perf_hooks';
+import { renewOperationLease } from '../store/operations.ts';
+import type { OperationDeps } from './deps.ts';
+
+export interface KeptLease {
+  /** aborts when another has the operation, or when the lease could not be renewed in time */
+  readonly lost: AbortSignal;
+  /** stops renewing; giving the lease back is a write of the operation */
+  end(): void;
+}
+
+/** Renews four times in a lease's length. */
+export function keepLease(deps: OperationDeps, id: string, ownerId: string, leaseMs: number): KeptLease {
+  const lost = new AbortController();
+  const everyMs = leaseMs / 4;
+  let safeUntil = performance.now() + leaseMs;
+
+  const renew = async (): Promise<void> => {
+    const began = performance.now();
+    try {
+      if (await renewOperationLease(deps.db, id, { ownerId, until: deps.clock.now() + leaseMs })) safeUntil = began + leaseMs;
+      else lost.abort();
+    } catch (error) {
+      deps.log.warn({ operation: id, err: error }, 'operation lease not renewed');
+    }
+  };
+  // a renewal may hang as long as the database does: whether time is up is asked beside it
+  const timer = setInterval(() => {
+    if (performance.now() > safeUntil - everyMs / 2) lost.abort();
+    else void renew();
+  }, everyMs);
+  return { lost: lost.signal, end: () => clearInterval(timer) };
+}

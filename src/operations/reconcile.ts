@@ -1,0 +1,125 @@
+// The database says what should be, the host says what is. Here both are compared: what changed behind our back is
+// corrected in our record; what nobody may decide alone is reported; nothing on a host is ever touched.
+import { randomUUID } from 'node:crypto';
+import { say } from '../errors.ts';
+import { instanceNamespace } from '../libvirt/domain-xml.ts';
+import { isNoDomain } from '../libvirt/errors.ts';
+import type { CallOptions, DomainRef, DomainState, Hypervisor } from '../libvirt/hypervisor.ts';
+import type { Host, StoragePool } from '../model/host.ts';
+import type { Instance, InstanceState } from '../model/instance.ts';
+import { deleteDiscrepanciesNotSeen, upsertDiscrepancy } from '../store/discrepancies.ts';
+import { selectHostPools } from '../store/hosts.ts';
+import { insertInstanceEvent } from '../store/instance-events.ts';
+import { selectInstancesByHost, selectInstancesByIds, selectOptionalInstance, updateObservedInstance } from '../store/instances.ts';
+import { updateOperationPoked } from '../store/operations.ts';
+import { selectPoolsByHost } from '../store/storage-pools.ts';
+import type { OperationDeps } from './deps.ts';
+import { instanceStateOf, observeDomain } from './domain.ts';
+import { observedChange } from './instance-power.ts';
+import { volumeOwner } from './volumes.ts';
+
+/** unknown: somebody else's · leftover: carries our metadata, but no instance is there · misplaced: its instance lives elsewhere */
+const domainKinds = ['unknown-domain', 'leftover-domain', 'misplaced-domain', 'domain-missing'] as const;
+const volumeKinds = ['leftover-volume'] as const;
+export type DiscrepancyKind = (typeof domainKinds)[number] | (typeof volumeKinds)[number];
+
+/** virDomainState by number, as bulk statistics give it */
+const domainStates: readonly DomainState[] = ['no-state', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pm-suspended'];
+
+/** Compares one host's domains with our records. One bulk call, and one call for each domain that is not in them. */
+export async function reconcileHost(deps: OperationDeps, host: Host, options: CallOptions = {}): Promise<void> {
+  const since = deps.clock.now();
+  const hypervisor = deps.hosts.host(host.id);
+  // our records first: what is created or deleted while the host answers must not look wrong
+  const instances = await selectInstancesByHost(deps.db, host.id);
+  const stats = await hypervisor.domain.getAllStats(['state'], options);
+  const states = new Map(stats.map(({ domain, params }) => [domain.uuid, instanceStateOf[domainStates[Number(params['state.state'])] ?? 'no-state']]));
+  for (const instance of instances) {
+    const state = states.get(instance.id) ?? 'lost';
+    await recordObserved(deps, instance, state, null);
+    if (state === 'lost' && instance.operationId === null) await report(deps, host, 'domain-missing', { uuid: instance.id, name: instance.name }, instance.id);
+  }
+  const known = new Set(instances.map((instance) => instance.id));
+  const strangers = stats.map(({ domain }) => domain).filter((domain) => !known.has(domain.uuid));
+  await reportStrangers(deps, host, hypervisor, strangers, options);
+  await deleteDiscrepanciesNotSeen(deps.db, host.id, domainKinds, since);
+}
+
+/**
+ * Writes what was seen of a domain, unless an operation is working on it or the record has moved on; the diary says
+ * what changed. `consolePort` null: not looked at.
+ */
+async function recordObserved(deps: OperationDeps, instance: Instance, state: InstanceState, consolePort: number | null): Promise<void> {
+  if (instance.operationId !== null || instance.state === state || instance.state === 'creating' || instance.state === 'failed') return;
+  const now = deps.clock.now();
+  if (!(await updateObservedInstance(deps.db, instance, observedChange(state, consolePort), now))) return;
+  deps.log.info({ instance: instance.id, host: instance.hostId, from: instance.state, to: state }, 'instance changed behind our back');
+  await insertInstanceEvent(deps.db, { instanceId: instance.id, at: now, userId: null, sentence: say(`operations.diary.seen.${state}`) });
+}
+
+async function reportStrangers(deps: OperationDeps, host: Host, hypervisor: Hypervisor, strangers: readonly DomainRef[], options: CallOptions): Promise<void> {
+  const instances = new Map((await selectInstancesByIds(deps.db, strangers.map((domain) => domain.uuid))).map((one) => [one.id, one]));
+  for (const domain of strangers) {
+    const instance = instances.get(domain.uuid);
+    // made since we read our records, or just being taken back
+    if (instance !== undefined && (instance.hostId === host.id || instance.operationId !== null)) continue;
+    if (instance !== undefined && instance.hostId !== null) {
+      await report(deps, host, 'misplaced-domain', domain, instance.id);
+      continue;
+    }
+    try {
+      const ours = (await hypervisor.domain.getMetadata(domain.uuid, instanceNamespace, options)) !== undefined;
+      await report(deps, host, ours ? 'leftover-domain' : 'unknown-domain', domain, null);
+    } catch (error) {
+      // deleted since the host answered
+      if (!isNoDomain(error)) throw error;
+    }
+  }
+}
+
+/** Reports volumes with the name of an instance that is not there. Slow where a pool is large: not for every tick. */
+export async function reconcileVolumes(deps: OperationDeps, host: Host, options: CallOptions = {}): Promise<void> {
+  const since = deps.clock.now();
+  const { storageVolume } = deps.hosts.host(host.id);
+  for (const pool of await poolsToReport(deps, host)) {
+    const volumes = (await storageVolume.listAll(pool.name, options)).flatMap((volume) => {
+      const owner = volumeOwner(volume.name);
+      return owner === undefined ? [] : [{ owner, name: volume.name }];
+    });
+    for (let start = 0; start < volumes.length; start += 500) {
+      const some = volumes.slice(start, start + 500);
+      const known = new Set((await selectInstancesByIds(deps.db, [...new Set(some.map(({ owner }) => owner))])).map((instance) => instance.id));
+      for (const { owner, name } of some) {
+        if (known.has(owner)) continue;
+        // deleted since the list was made?
+        if ((await storageVolume.lookupByName(pool.name, name, options)) === undefined) continue;
+        await report(deps, host, 'leftover-volume', { uuid: owner, name: `${pool.name}/${name}` }, null);
+      }
+    }
+  }
+  await deleteDiscrepanciesNotSeen(deps.db, host.id, volumeKinds, since);
+}
+
+/** A shared pool is looked at through one of its hosts only. */
+async function poolsToReport(deps: OperationDeps, host: Host): Promise<StoragePool[]> {
+  const [pools, hostPools] = await Promise.all([selectPoolsByHost(deps.db, host.id), selectHostPools(deps.db)]);
+  const first = (pool: StoragePool): string | undefined => [...hostPools].filter(([, ids]) => ids.has(pool.id)).map(([id]) => id).sort()[0];
+  return pools.filter((pool) => !pool.shared || first(pool) === host.id);
+}
+
+async function report(deps: OperationDeps, host: Host, kind: DiscrepancyKind, domain: { readonly uuid: string; readonly name: string }, instanceId: string | null): Promise<void> {
+  await upsertDiscrepancy(deps.db, { id: randomUUID(), kind, hostId: host.id, instanceId, domainUuid: domain.uuid, domainName: domain.name }, deps.clock.now());
+}
+
+/** One domain gave a sign of change: look at it now. An operation that works on it is told instead. */
+export async function observeInstance(deps: OperationDeps, hostId: string, instanceId: string, options: CallOptions = {}): Promise<void> {
+  const instance = await selectOptionalInstance(deps.db, instanceId);
+  if (instance === undefined || instance.hostId !== hostId) return;
+  if (instance.operationId !== null) {
+    await updateOperationPoked(deps.db, instance.operationId);
+    deps.wake();
+    return;
+  }
+  const { state, consolePort } = await observeDomain(deps.hosts.host(hostId), instanceId, options);
+  await recordObserved(deps, instance, state, consolePort);
+}
