@@ -9,6 +9,7 @@ import { common } from './common.ts';
 import { hypervisor } from './hypervisor.ts';
 import type { Messages } from './define.ts';
 import { home } from './home.ts';
+import { operations } from './operations.ts';
 
 const areas: readonly Messages[] = [
   accounts,
@@ -17,6 +18,7 @@ const areas: readonly Messages[] = [
   common,
   hypervisor,
   home,
+  operations,
 ];
 
 /** The whole catalogue. Throws when two areas define one key. */
