@@ -8,7 +8,7 @@ const files = {
   'tabler/tabler.min.css': '@tabler/core/dist/css/tabler.min.css',
   'tabler/tabler.min.js': '@tabler/core/dist/js/tabler.min.js',
   'uplot/uPlot.min.css': 'uplot/dist/uPlot.min.css',
-  'uplot/uPlot.iife.min.js': 'uplot/dist/uPlot.iife.min.js',
+  'uplot/uPlot.esm.js': 'uplot/dist/uPlot.esm.js',
   'novnc/core': '@novnc/novnc/core',
   'novnc/vendor': '@novnc/novnc/vendor',
 };

@@ -1,13 +1,10 @@
-// The cluster as a whole: the load that the thresholds look at, and what the top page and the Resource Monitor tell.
-import type { ClusterLoad, Fleet, Gate } from '../model/admission.ts';
-import { remainingOf } from '../model/capacity.ts';
+// The cluster as a whole: the load that the thresholds look at, and what the Resource Monitor is made from.
+import type { ClusterLoad, Fleet } from '../model/admission.ts';
 import type { InstanceState } from '../model/instance.ts';
 import { clusterLoad } from '../model/metrics.ts';
 import type { InstanceCounts } from '../model/resources.ts';
 import type { Settings } from '../model/settings.ts';
-import type { Size } from '../model/size.ts';
 import type { Db } from '../store/db.ts';
-import { selectGate } from '../store/gate.ts';
 import { selectHostPools, selectHosts } from '../store/hosts.ts';
 import { countInstancesByState } from '../store/instances.ts';
 import { selectHostMeans, selectPoolMeans } from '../store/samples.ts';
@@ -41,32 +38,6 @@ export function instanceCounts(byState: Readonly<Record<InstanceState, number>>)
     total: Object.values(present).reduce((sum, count) => sum + count, 0),
     running: present.running + present.paused,
     stopped: present.stopped,
-  };
-}
-
-export interface ClusterGlance {
-  readonly hostsUp: number;
-  readonly hosts: number;
-  readonly instances: InstanceCounts;
-  /** what remains for new instances */
-  readonly remaining: Size;
-  readonly gate: Gate;
-  /** oldest contact among the hosts that are up: the age of these figures; null: none is up */
-  readonly at: number | null;
-}
-
-/** For the top page: a few numbers that give nobody away. */
-export async function clusterGlance(db: Db, now: number): Promise<ClusterGlance> {
-  const settings = await selectSettings(db);
-  const [fleet, gate, byState] = await Promise.all([loadFleet(db, settings, now), selectGate(db), countInstancesByState(db)]);
-  const up = fleet.hosts.filter((host) => host.state === 'up');
-  return {
-    hostsUp: up.length,
-    hosts: fleet.hosts.length,
-    instances: instanceCounts(byState),
-    remaining: remainingOf(fleet, settings),
-    gate,
-    at: up.length === 0 ? null : Math.min(...up.map((host) => host.seenAt ?? 0)),
   };
 }
 

@@ -32,7 +32,7 @@ export async function claimConsoleTicket(db: Db, ticketHash: string, now: number
 /** Rows of one statement. Too many and MySQL Cluster runs out of operation records. */
 const batchSize = 500;
 
-/** Deletes what expired before `before`; at most one batch. */
-export async function purgeConsoleTickets(db: Db, before: number): Promise<void> {
-  await db.execute('DELETE FROM console_tickets WHERE expires_at < ? LIMIT ?', [before, batchSize]);
+/** Deletes what expired before `before`, at most one batch; how many rows that were. */
+export async function purgeConsoleTickets(db: Db, before: number): Promise<number> {
+  return (await db.execute('DELETE FROM console_tickets WHERE expires_at < ? LIMIT ?', [before, batchSize])).affectedRows;
 }

@@ -120,6 +120,24 @@ async function selectLatest<T extends { readonly subjectId: number; readonly at:
   return latest;
 }
 
+/** The last sample of each subject however old, at most one turn: of hosts and guests that no longer answer. */
+async function selectLast<T>(db: Db, ring: Ring<T>, subjectIds: readonly number[], now: number): Promise<Map<number, T>> {
+  if (subjectIds.length === 0) return new Map();
+  const newest = await db.query<{ subject_id: number; at: number }>(
+    `SELECT subject_id, MAX(at) AS at FROM ${ring.table} WHERE subject_id IN (?) AND at > ? GROUP BY subject_id`,
+    [subjectIds, now - slots * slotMs],
+  );
+  if (newest.length === 0) return new Map();
+  const rows = await db.query<SampleRow>(
+    `SELECT subject_id, at, ${ring.columns.join(', ')} FROM ${ring.table} WHERE ${newest.map(() => '(subject_id = ? AND slot = ?)').join(' OR ')}`,
+    newest.flatMap((row) => [row.subject_id, slotOf(row.at)]),
+  );
+  return new Map(rows.map((row) => [row.subject_id, ring.sample(row)]));
+}
+
+export const selectLastHostSamples = (db: Db, subjectIds: readonly number[], now: number): Promise<Map<number, HostSample>> => selectLast(db, hostRing, subjectIds, now);
+export const selectLastInstanceSamples = (db: Db, subjectIds: readonly number[], now: number): Promise<Map<number, InstanceSample>> =>
+  selectLast(db, instanceRing, subjectIds, now);
 export const selectLatestHostSamples = (db: Db, subjectIds: readonly number[], now: number, lookBackMs?: number): Promise<Map<number, HostSample>> =>
   selectLatest(db, hostRing, subjectIds, now, lookBackMs);
 export const selectLatestInstanceSamples = (db: Db, subjectIds: readonly number[], now: number, lookBackMs?: number): Promise<Map<number, InstanceSample>> =>
@@ -161,6 +179,20 @@ export async function selectMeanHostCpu(db: Db, hosts: readonly Pick<Host, 'id' 
 export async function selectPoolMeans(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, PoolMeans>> {
   const rows = await selectMeans(db, poolRing, subjectIds, from, to);
   return new Map(rows.map((row) => [row.subject_id, { capacityBytes: row['capacity_bytes'] ?? 0, availableBytes: row['available_bytes'] ?? 0 }]));
+}
+
+/** subjectId → mean CPU % of each minute from `from` to `to`, oldest first; a minute without samples is left out. */
+export async function selectHostCpuByMinute(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, { readonly at: number; readonly cpuPercent: number }[]>> {
+  const minutes = new Map<number, { readonly at: number; readonly cpuPercent: number }[]>(subjectIds.map((id) => [id, []]));
+  if (subjectIds.length === 0) return minutes;
+  const rows = await db.query<{ subject_id: number; minute: number; cpu_percent: number }>(
+    `SELECT subject_id, FLOOR(at / 60000) + 0.0e0 AS minute, AVG(cpu_percent) + 0.0e0 AS cpu_percent FROM host_samples
+     WHERE subject_id IN (?) AND slot IN (?) AND at BETWEEN ? AND ? AND cpu_percent IS NOT NULL
+     GROUP BY subject_id, FLOOR(at / 60000) ORDER BY minute`,
+    [subjectIds, slotsBetween(from, to), from, to],
+  );
+  for (const row of rows) minutes.get(row.subject_id)?.push({ at: row.minute * 60_000, cpuPercent: row.cpu_percent });
+  return minutes;
 }
 
 async function selectMeans<T>(db: Db, ring: Ring<T>, subjectIds: readonly number[], from: number, to: number): Promise<SampleRow[]> {

@@ -17,6 +17,17 @@ export async function selectOptionalSession(db: Db, id: string, now: number): Pr
   return row && { data: row.data, seenAt: row.seen_at };
 }
 
+/** Which of these sessions are still those of a logged-in user; one question for all the connections a portal holds open. */
+export async function selectLiveSessionIds(db: Db, ids: readonly string[], now: number): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await db.query<{ id: string }>(
+    `SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id
+     WHERE s.id IN (?) AND s.expires_at > ? AND u.session_epoch = s.user_epoch AND u.state = 'active'`,
+    [ids, now],
+  );
+  return new Set(rows.map((row) => row.id));
+}
+
 export interface SessionWrite {
   readonly id: string;
   readonly userId: string | null;

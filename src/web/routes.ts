@@ -6,7 +6,10 @@ import { adminAuditRoutes } from './admin/audit/routes.ts';
 import { adminUserRoutes } from './admin/users/routes.ts';
 import { apiRoutes } from './api/routes.ts';
 import type { WebDeps } from './deps.ts';
+import { eventRoutes } from './events/routes.ts';
 import { homeRoutes } from './home/routes.ts';
+import { monitorRoutes } from './monitor/routes.ts';
+import { resourceRoutes } from './resources/routes.ts';
 import { sessionRoutes } from './session/routes.ts';
 import { setupRoutes } from './setup/routes.ts';
 
@@ -27,6 +30,9 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...accountRoutes(deps),
     ...adminUserRoutes(deps),
     ...adminAuditRoutes(deps),
+    ...monitorRoutes(deps),
+    ...resourceRoutes(deps),
+    ...eventRoutes(deps),
     ...apiRoutes(deps),
   ];
 }

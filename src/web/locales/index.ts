@@ -9,6 +9,7 @@ import { common } from './common.ts';
 import { hypervisor } from './hypervisor.ts';
 import type { Messages } from './define.ts';
 import { home } from './home.ts';
+import { monitor } from './monitor.ts';
 import { operations } from './operations.ts';
 
 const areas: readonly Messages[] = [
@@ -18,6 +19,7 @@ const areas: readonly Messages[] = [
   common,
   hypervisor,
   home,
+  monitor,
   operations,
 ];
 

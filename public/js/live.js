@@ -1,0 +1,112 @@
+// Keeps a page's figures fresh. One event stream brings the words of the cells that changed; ages are counted here, and
+// figures past two polling periods are marked as old whether the stream lives or not.
+const source = document.querySelector('[data-live-source]');
+const words = source?.dataset ?? {};
+const pollMs = Number(words.pollMs ?? 10_000);
+// the server's clock rules: a reader's clock may be wrong by hours
+let serverOffset = Number(words.now ?? Date.now()) - Date.now();
+
+const rows = () => document.querySelectorAll('[data-live]');
+const find = (key) => document.querySelectorAll(`[data-live="${CSS.escape(key)}"]`);
+
+function ageText(elapsedMs) {
+  const seconds = Math.max(0, Math.round(elapsedMs / 1000));
+  const [pattern, n] = seconds < 120 ? [words.seconds, seconds] : seconds < 7200 ? [words.minutes, seconds / 60] : seconds < 172_800 ? [words.hours, seconds / 3600] : [words.days, seconds / 86_400];
+  return words.ago.replace('#', pattern.replace('#', Math.round(n)));
+}
+
+function showAges() {
+  const now = Date.now() + serverOffset;
+  for (const element of document.querySelectorAll('[data-age]')) {
+    if (element.dataset.age === '') continue;
+    const at = Number(element.dataset.age);
+    const stale = now - at > 2 * pollMs;
+    element.textContent = ageText(now - at);
+    const row = element.closest('[data-live]') ?? element.parentElement;
+    row.classList.toggle('is-stale', stale);
+    const mark = row.querySelector('[data-stale]');
+    if (mark) mark.hidden = !stale;
+  }
+}
+
+function patch(row, change) {
+  if (change.gone) {
+    row.dataset.state = 'gone';
+    for (const cell of row.querySelectorAll('[data-cell]')) cell.textContent = cell.dataset.cell === 'state' ? words.goneWord : '–';
+    for (const button of row.querySelectorAll('[data-action]')) button.hidden = true;
+    for (const age of row.querySelectorAll('[data-age]')) { age.dataset.age = ''; age.textContent = ''; }
+    return;
+  }
+  for (const [name, text] of Object.entries(change.cells ?? {})) {
+    for (const cell of row.querySelectorAll(`[data-cell="${CSS.escape(name)}"]`)) if (cell.textContent !== text) cell.textContent = text;
+  }
+  if (change.state !== undefined) row.dataset.state = change.state;
+  if (change.at !== undefined) {
+    for (const age of row.querySelectorAll('[data-age]')) {
+      age.dataset.age = change.at ?? '';
+      if (change.at === null) age.textContent = '';
+    }
+  }
+  if (change.actions) {
+    for (const button of row.querySelectorAll('[data-action]')) button.hidden = !change.actions.includes(button.dataset.action);
+  }
+}
+
+let stream;
+let retry;
+
+function subscription() {
+  const instances = new Set([...rows()].map((row) => row.dataset.live).filter((key) => key.startsWith('instance:')).map((key) => key.slice(9)));
+  const query = new URLSearchParams();
+  if (instances.size > 0) query.set('instances', [...instances].join(','));
+  for (const extra of (words.subscribe ?? '').split(' ').filter(Boolean)) query.set(extra, '1');
+  return query.toString();
+}
+
+function mark(live) {
+  source.classList.toggle('is-live', live);
+  const text = live ? words.liveWord : words.lostWord;
+  if (source.textContent !== text) source.textContent = text;
+}
+
+function open() {
+  clearTimeout(retry);
+  const query = subscription();
+  if (stream !== undefined || query === '' || document.hidden) return;
+  stream = new EventSource(`${words.liveSource}?${query}`);
+  stream.addEventListener('open', () => mark(true));
+  stream.addEventListener('patch', (event) => {
+    const data = JSON.parse(event.data);
+    serverOffset = data.now - Date.now();
+    for (const change of data.rows) {
+      for (const row of find(change.key)) patch(row, change);
+      document.dispatchEvent(new CustomEvent('live:row', { detail: change }));
+    }
+    mark(true);
+    showAges();
+  });
+  // the session is over: the next page asks for the login
+  stream.addEventListener('end', () => { close(); mark(false); });
+  stream.addEventListener('error', () => {
+    mark(false);
+    // a refused stream is not opened again by the browser
+    if (stream?.readyState !== EventSource.CLOSED) return;
+    close();
+    retry = setTimeout(open, 15_000 + Math.random() * 15_000);
+  });
+}
+
+function close() {
+  clearTimeout(retry);
+  stream?.close();
+  stream = undefined;
+}
+
+if (source) {
+  open();
+  setInterval(showAges, 1000);
+  // a browser has six connections to a site: windows that nobody sees give theirs back
+  document.addEventListener('visibilitychange', () => (document.hidden ? close() : open()));
+  addEventListener('pagehide', close);
+  addEventListener('pageshow', open);
+}

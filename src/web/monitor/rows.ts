@@ -1,0 +1,85 @@
+// Lines of the VM Monitor: an instance with its host's name and its last figures, and the same as the words of one
+// language. Page and event stream show the same words because both get them here.
+import { instanceActions, instanceCan, type Instance, type InstanceAction } from '../../model/instance.ts';
+import { isStale, type InstanceSample } from '../../model/metrics.ts';
+import type { Db } from '../../store/db.ts';
+import { selectHosts } from '../../store/hosts.ts';
+import { selectLastInstanceSamples, selectLatestInstanceSamples } from '../../store/samples.ts';
+import type { Format } from '../format.ts';
+import type { Translate } from '../locales/index.ts';
+
+export interface MonitorRow {
+  readonly instance: Instance;
+  readonly hostName: string | null;
+  /** of a machine that runs; null: not measured */
+  readonly sample: InstanceSample | null;
+}
+
+/** What changes while the page is open, in words. `at` is the time of the measured ones; null: there are none. */
+export interface RowWords {
+  readonly at: number | null;
+  readonly state: string;
+  readonly cells: {
+    readonly state: string;
+    readonly host: string;
+    readonly address: string;
+    readonly cpu: string;
+    readonly memory: string;
+    readonly diskRead: string;
+    readonly diskWrite: string;
+    readonly networkReceive: string;
+    readonly networkTransmit: string;
+  };
+  readonly actions: readonly InstanceAction[];
+}
+
+/** Adds host names and figures to instances: three statements however many they are. */
+export async function loadRows(db: Db, instances: readonly Instance[], now: number): Promise<MonitorRow[]> {
+  const running = instances.filter(mayBeMeasured).map((instance) => instance.subjectId);
+  const [hosts, samples] = await Promise.all([selectHosts(db), loadSamples(db, running, now)]);
+  const names = new Map(hosts.map((host) => [host.id, host.name]));
+  return instances.map((instance) => ({
+    instance,
+    hostName: instance.hostId === null ? null : (names.get(instance.hostId) ?? null),
+    sample: mayBeMeasured(instance) ? (samples.get(instance.subjectId) ?? null) : null,
+  }));
+}
+
+/** The figures of a machine that was stopped are not its figures any more. */
+function mayBeMeasured(instance: Instance): boolean {
+  return instance.state === 'running' || instance.state === 'paused';
+}
+
+async function loadSamples(db: Db, subjectIds: readonly number[], now: number): Promise<Map<number, InstanceSample>> {
+  const latest = await selectLatestInstanceSamples(db, subjectIds, now);
+  const silent = subjectIds.filter((id) => !latest.has(id));
+  return new Map([...latest, ...(await selectLastInstanceSamples(db, silent, now))]);
+}
+
+export function rowWords({ instance, hostName, sample }: MonitorRow, t: Translate, fmt: Format): RowWords {
+  return {
+    at: sample?.at ?? null,
+    state: instance.operationId === null ? instance.state : 'busy',
+    cells: {
+      state: stateWord(instance, t),
+      host: hostName ?? '–',
+      address: instance.address ?? '–',
+      cpu: fmt.percent(sample?.cpuPercent ?? null),
+      memory: fmt.mib(sample?.memoryUsedMib ?? null),
+      diskRead: fmt.bytesPerSecond(sample?.diskReadBytesPerSecond ?? null),
+      diskWrite: fmt.bytesPerSecond(sample?.diskWriteBytesPerSecond ?? null),
+      networkReceive: fmt.bytesPerSecond(sample?.networkReceiveBytesPerSecond ?? null),
+      networkTransmit: fmt.bytesPerSecond(sample?.networkTransmitBytesPerSecond ?? null),
+    },
+    actions: instanceActions.filter((action) => instanceCan(action, instance)),
+  };
+}
+
+/** "Running", or what is being done with it: "Starting". */
+export function stateWord(instance: Pick<Instance, 'state' | 'operationId' | 'operationKind'>, t: Translate): string {
+  return instance.operationId === null ? t(`monitor.state.${instance.state}`) : t(`monitor.busy.${instance.operationKind ?? 'other'}`);
+}
+
+export function isRowStale(row: MonitorRow, now: number, pollIntervalMs: number): boolean {
+  return row.sample !== null && isStale(row.sample.at, now, pollIntervalMs);
+}

@@ -1,0 +1,29 @@
+// The cluster at a glance, for the top page: a few numbers that give nobody away.
+import type { Gate } from '../../model/admission.ts';
+import { remainingOf } from '../../model/capacity.ts';
+import type { Size } from '../../model/size.ts';
+import { loadResources } from '../../operations/cluster.ts';
+import type { Db } from '../../store/db.ts';
+import { selectGate } from '../../store/gate.ts';
+
+export interface ClusterGlance {
+  readonly hostsUp: number;
+  readonly hostsTotal: number;
+  readonly instancesRunning: number;
+  readonly instancesTotal: number;
+  /** what remains for new instances */
+  readonly remaining: Size;
+  readonly gate: Gate;
+}
+
+export async function clusterGlance(db: Db, now: number): Promise<ClusterGlance> {
+  const [{ fleet, settings, instances }, gate] = await Promise.all([loadResources(db, now), selectGate(db)]);
+  return {
+    hostsUp: fleet.hosts.filter((host) => host.state === 'up').length,
+    hostsTotal: fleet.hosts.length,
+    instancesRunning: instances.running,
+    instancesTotal: instances.total,
+    remaining: remainingOf(fleet, settings),
+    gate,
+  };
+}

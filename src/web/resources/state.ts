@@ -1,0 +1,75 @@
+// What the Resource Monitor shows, and the same as the words of one language. Page and event stream get both here.
+import type { Host } from '../../model/host.ts';
+import type { HostSample } from '../../model/metrics.ts';
+import { resourceTable, storageSpace, type ResourceRow, type StorageSpace } from '../../model/resources.ts';
+import { loadResources } from '../../operations/cluster.ts';
+import type { Db } from '../../store/db.ts';
+import { selectLastHostSamples, selectLatestHostSamples } from '../../store/samples.ts';
+import type { Format } from '../format.ts';
+import type { Translate } from '../locales/index.ts';
+
+export interface HostLoad {
+  readonly host: Host;
+  /** null: never measured */
+  readonly sample: HostSample | null;
+}
+
+export interface ClusterState {
+  readonly table: readonly ResourceRow[];
+  readonly currency: string;
+  readonly storage: StorageSpace;
+  /** the pools in `storage` are on a network */
+  readonly storageShared: boolean;
+  readonly hosts: readonly HostLoad[];
+}
+
+export async function loadClusterState(db: Db, now: number): Promise<ClusterState> {
+  const { fleet, settings, instances } = await loadResources(db, now);
+  const subjectIds = fleet.hosts.map((host) => host.subjectId);
+  const latest = await selectLatestHostSamples(db, subjectIds, now);
+  const last = await selectLastHostSamples(db, subjectIds.filter((id) => !latest.has(id)), now);
+  return {
+    table: resourceTable(fleet, settings, instances),
+    currency: settings.prices.currency,
+    storage: storageSpace(fleet.pools),
+    storageShared: fleet.pools.some((pool) => pool.shared),
+    hosts: fleet.hosts.map((host) => ({ host, sample: latest.get(host.subjectId) ?? last.get(host.subjectId) ?? null })),
+  };
+}
+
+/** One line of the page, as live.js takes it. */
+export interface ClusterLine {
+  readonly key: string;
+  readonly at?: number | null;
+  readonly state?: string;
+  readonly cells: Readonly<Record<string, string>>;
+  readonly values?: Readonly<Record<string, number | null>>;
+}
+
+export function clusterWords(state: ClusterState, t: Translate, fmt: Format): ClusterLine[] {
+  return [
+    ...state.table.map((row) => ({ key: `item:${row.item}`, cells: { count: fmt.number(row.count, 2), subtotal: subtotalText(row, state.currency, t, fmt) } })),
+    { key: 'storage', at: state.storage.sampledAt, cells: { figure: storageText(state.storage, t, fmt) } },
+    ...state.hosts.map(({ host, sample }) => ({
+      key: `host:${host.id}`,
+      at: sample?.at ?? null,
+      state: host.state,
+      cells: { state: t(`resources.host-state.${host.state}`), cpu: fmt.percent(sample?.cpuPercent ?? null), memory: memoryOf(sample, fmt) },
+      values: { cpuPercent: sample?.cpuPercent ?? null },
+    })),
+  ];
+}
+
+function subtotalText(row: ResourceRow, currency: string, t: Translate, fmt: Format): string {
+  return row.subtotal === null ? t('resources.not-for-sale') : fmt.money(row.subtotal, currency);
+}
+
+function storageText({ usedBytes, totalBytes, sampledAt }: StorageSpace, t: Translate, fmt: Format): string {
+  if (sampledAt === null) return t('resources.not-measured');
+  const gib = 1024 ** 3;
+  return t('resources.storage-figure', { used: fmt.number(usedBytes / gib, usedBytes < 10 * gib ? 1 : 0), total: fmt.number(totalBytes / gib) });
+}
+
+function memoryOf(sample: HostSample | null, fmt: Format): string {
+  return `${fmt.mib(sample?.memoryUsedMib ?? null)} / ${fmt.mib(sample?.memoryTotalMib ?? null)}`;
+}
