@@ -98,6 +98,8 @@ keepalive_interval = 5
 keepalive_count = 3
 max_clients = 500
 log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
+listen_tcp = 0
+$(tls_options "${HOST_PKI-}" "host$number" "$host/etc/pki")
 CONF
   cat > "$host/etc/qemu.conf" <<CONF
 # The namespaces of the private host stand for what systemd, cgroups and a security driver do on a real one.
@@ -134,6 +136,13 @@ XML
 XML
   ln -sf ../lan.xml "$host/etc/qemu/networks/autostart/lan.xml"
   ln -sf ../default.xml "$host/etc/storage/autostart/default.xml"
+}
+
+tls_options() { # tls_options PKI NAME TARGET: with the folder that scripts/make-certificates has made, TLS on port 16514
+  if [ -z "$1" ]; then echo 'listen_tls = 0'; return; fi
+  mkdir -p "$3"
+  cp "$1/$2/"*.pem "$3/"
+  printf 'listen_tls = 1\nlisten_addr = "0.0.0.0"\nca_file = "/etc/libvirt/pki/cacert.pem"\ncert_file = "/etc/libvirt/pki/servercert.pem"\nkey_file = "/etc/libvirt/pki/serverkey.pem"\n'
 }
 
 stable_uuid() { # stable_uuid HOSTDIR WORD: the same at every start
