@@ -91,8 +91,9 @@ function lifeCalls(link: HostLink): Pick<DomainApi, Life> {
       return (await link.call('DOMAIN_DEFINE_XML_FLAGS', { xml, flags: defineValidate }, options)).dom;
     },
     async create(uuid, flags = {}, options) {
-      const args = { dom: domainArg(uuid), flags: flags.paused === true ? startPaused : 0 };
-      return (await link.call('DOMAIN_CREATE_WITH_FLAGS', args, options)).dom;
+      // The daemon's reply repeats the name we sent, so the true one is asked for first.
+      const { dom } = await link.call('DOMAIN_LOOKUP_BY_UUID', { uuid }, options);
+      return (await link.call('DOMAIN_CREATE_WITH_FLAGS', { dom, flags: flags.paused === true ? startPaused : 0 }, options)).dom;
     },
     async shutdown(uuid, options) {
       await link.call('DOMAIN_SHUTDOWN_FLAGS', { dom: domainArg(uuid), flags: shutdownByAcpi }, options);

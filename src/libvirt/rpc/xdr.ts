@@ -169,6 +169,7 @@ export class XdrWriter {
     return this.bytes.subarray(0, this.at);
   }
 
+  /** Makes room and returns where it begins. May replace `bytes`: ask first, write then. */
   private grow(length: number): number {
     const from = this.at;
     if (from + length > this.bytes.length) {
@@ -181,11 +182,13 @@ export class XdrWriter {
   }
 
   int(value: number): void {
-    this.bytes.writeInt32BE(value, this.grow(4));
+    const at = this.grow(4);
+    this.bytes.writeInt32BE(value, at);
   }
 
   uint(value: number): void {
-    this.bytes.writeUInt32BE(value, this.grow(4));
+    const at = this.grow(4);
+    this.bytes.writeUInt32BE(value, at);
   }
 
   bool(value: boolean): void {
@@ -193,15 +196,18 @@ export class XdrWriter {
   }
 
   hyper(value: number | bigint): void {
-    this.bytes.writeBigInt64BE(BigInt(value), this.grow(8));
+    const at = this.grow(8);
+    this.bytes.writeBigInt64BE(BigInt(value), at);
   }
 
   uhyper(value: number | bigint): void {
-    this.bytes.writeBigUInt64BE(BigInt(value), this.grow(8));
+    const at = this.grow(8);
+    this.bytes.writeBigUInt64BE(BigInt(value), at);
   }
 
   double(value: number): void {
-    this.bytes.writeDoubleBE(value, this.grow(8));
+    const at = this.grow(8);
+    this.bytes.writeDoubleBE(value, at);
   }
 
   fixed(value: Uint8Array): void {
