@@ -36,7 +36,7 @@ export function choiceEndpoints({ db }: WebDeps): Endpoint[] {
       response: imageSchema,
       handler: async ({ user, params }) => {
         const image = await selectOptionalImage(db, params.id);
-        if (image === undefined || !mayChoose(user, image)) throw new AppError('not-found', say('api.errors.not-found'));
+        if (image === undefined || !mayChoose(user, image)) throw new AppError('not-found', say('errors.not-found'));
         return { body: imageBody(image) };
       },
     }),
@@ -52,7 +52,7 @@ export function choiceEndpoints({ db }: WebDeps): Endpoint[] {
       response: flavourSchema,
       handler: async ({ user, params }) => {
         const flavour = await selectOptionalFlavour(db, params.id);
-        if (flavour === undefined || !mayChoose(user, flavour)) throw new AppError('not-found', say('api.errors.not-found'));
+        if (flavour === undefined || !mayChoose(user, flavour)) throw new AppError('not-found', say('errors.not-found'));
         return { body: flavourBody(flavour) };
       },
     }),

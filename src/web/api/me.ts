@@ -54,7 +54,7 @@ export function meEndpoints({ db, clock }: WebDeps): Endpoint[] {
       audit: 'token.revoke',
       params: idParams,
       handler: async ({ user, params }) => {
-        if (!(await revokeToken(db, user.id, params.id, clock.now()))) throw new AppError('not-found', say('api.errors.not-found'));
+        if (!(await revokeToken(db, user.id, params.id, clock.now()))) throw new AppError('not-found', say('errors.not-found'));
         return { body: undefined };
       },
     }),

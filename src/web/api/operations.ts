@@ -52,7 +52,7 @@ async function loadOperation({ db }: WebDeps, user: User, operationId: string): 
   const operation = await selectOptionalOperation(db, operationId);
   if (operation !== undefined && (user.role === 'admin' || operation.userId === user.id)) return operation;
   if (operation !== undefined && (await ownsInstance({ db }, user, operation.instanceId ?? undefined))) return operation;
-  throw new AppError('not-found', say('api.errors.not-found'));
+  throw new AppError('not-found', say('errors.not-found'));
 }
 
 export function operationEndpoints(deps: WebDeps): Endpoint[] {

@@ -14,7 +14,7 @@ export function parsePart<T extends z.ZodType>(part: Part, schema: T | undefined
   const parsed = (schema ?? nothing(part)).safeParse(raw, { reportInput: true });
   // without a schema T is the type of an empty part
   if (parsed.success) return parsed.data as z.output<T>;
-  if (part === 'params') throw new AppError('not-found', say('api.errors.not-found'));
+  if (part === 'params') throw new AppError('not-found', say('errors.not-found'));
   throw new AppError('invalid', say('api.errors.invalid'), { fields: fieldsOf(parsed.error) });
 }
 

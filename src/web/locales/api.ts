@@ -53,7 +53,6 @@ export const api = defineMessages({
   'api.summary.createToken': ['Make an API token; it is shown this once', '建立 API 權杖；僅顯示這一次'],
   'api.summary.revokeToken': ['Revoke an API token', '撤銷 API 權杖'],
 
-  'api.errors.not-found': ['There is no such thing, or it is not yours.', '沒有此項目，或它不屬於您。'],
   'api.errors.invalid': ['Some of what was sent cannot be used; see fields.', '送出的部分內容無法使用，請見 fields。'],
   'api.errors.not-json': ['The body must be JSON, sent as application/json.', '內容必須是以 application/json 送出的 JSON。'],
   'api.errors.bad-token': ['This token is unknown, expired or revoked, or its account is not active.', '此權杖不存在、已過期或已撤銷，或其帳號未啟用。'],

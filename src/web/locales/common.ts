@@ -71,6 +71,7 @@ export const common = defineMessages({
   'errors.forbidden': ['Your account may not do this.', '您的帳號沒有執行此操作的權限。'],
   'errors.csrf': ['This form is from an older visit. Go back, load the page again and send it once more; nothing was changed.', '此表單已過期。請返回並重新載入頁面後再送出；沒有任何變更。'],
   'errors.cross-site': ['This request came from another site and was refused.', '此要求來自其他網站，已拒絕。'],
+  'errors.not-found': ['There is no such thing, or it is not yours.', '沒有此項目，或它不屬於您。'],
   'errors.page-not-found': ['There is no such page, or it is not yours.', '沒有這個頁面，或它不屬於您。'],
   'errors.bug': ['This is our fault, and it was written down. If you tell us, please give this reference: {{reference}}', '這是我們的錯誤，已記錄下來。聯絡我們時請提供此代碼：{{reference}}'],
   'errors.database-unavailable': ['The database does not answer at the moment. Nothing was changed; try again in a few seconds.', '資料庫目前沒有回應。沒有任何變更，請稍候再試。'],
