@@ -4,11 +4,14 @@ import type { Access } from '../model/access.ts';
 import { accountRoutes } from './account/routes.ts';
 import { adminAuditRoutes } from './admin/audit/routes.ts';
 import { adminUserRoutes } from './admin/users/routes.ts';
+import { admissionRoutes } from './admission/routes.ts';
 import { apiRoutes } from './api/routes.ts';
 import type { WebDeps } from './deps.ts';
 import { eventRoutes } from './events/routes.ts';
 import { homeRoutes } from './home/routes.ts';
+import { instanceRoutes } from './instances/routes.ts';
 import { monitorRoutes } from './monitor/routes.ts';
+import { operationRoutes } from './operations/routes.ts';
 import { resourceRoutes } from './resources/routes.ts';
 import { sessionRoutes } from './session/routes.ts';
 import { setupRoutes } from './setup/routes.ts';
@@ -31,6 +34,9 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminUserRoutes(deps),
     ...adminAuditRoutes(deps),
     ...monitorRoutes(deps),
+    ...instanceRoutes(deps),
+    ...operationRoutes(deps),
+    ...admissionRoutes(deps),
     ...resourceRoutes(deps),
     ...eventRoutes(deps),
     ...apiRoutes(deps),

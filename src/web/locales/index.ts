@@ -3,24 +3,32 @@ import { createInstance, type i18n } from 'i18next';
 import type { Sentence } from '../../errors.ts';
 import { languages, type Language } from '../../model/user.ts';
 import { accounts } from './accounts.ts';
+import { admission } from './admission.ts';
 import { api } from './api.ts';
 import { audit } from './audit.ts';
 import { common } from './common.ts';
+import { consoleMessages } from './console.ts';
 import { hypervisor } from './hypervisor.ts';
 import type { Messages } from './define.ts';
 import { home } from './home.ts';
+import { instances } from './instances.ts';
 import { monitor } from './monitor.ts';
 import { operations } from './operations.ts';
+import { placement } from './placement.ts';
 
 const areas: readonly Messages[] = [
   accounts,
+  admission,
   api,
   audit,
   common,
+  consoleMessages,
   hypervisor,
   home,
+  instances,
   monitor,
   operations,
+  placement,
 ];
 
 /** The whole catalogue. Throws when two areas define one key. */
