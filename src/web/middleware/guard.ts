@@ -38,11 +38,13 @@ export function audited(deps: WebDeps, route: Route): RequestHandler {
     const { user, ip } = contextOf(req);
     if (audit === undefined || (user === undefined && route.access !== 'visitor')) return next();
     const id = randomUUID();
-    await insertAudit(deps.db, { id, at: deps.clock.now(), userId: user?.id ?? null, userName: user?.name ?? '', action: audit, target: targetOf(req), ip, result: 'begun', detail: '' });
+    // now: when an error has left the route, its parameters are gone
+    const target = targetOf(req);
+    await insertAudit(deps.db, { id, at: deps.clock.now(), userId: user?.id ?? null, userName: user?.name ?? '', action: audit, target, ip, result: 'begun', detail: '' });
     res.once('close', () => {
       const note = notes.get(req);
       const result = !res.writableFinished ? 'cut-off' : res.statusCode < 400 ? 'ok' : res.statusCode < 500 || res.statusCode === 507 ? 'refused' : 'failed';
-      updateAudit(deps.db, id, { result, target: note?.target ?? targetOf(req), detail: note?.detail ?? '', userId: contextOf(req).user?.id ?? user?.id ?? null })
+      updateAudit(deps.db, id, { result, target: note?.target ?? target, detail: note?.detail ?? '', userId: contextOf(req).user?.id ?? user?.id ?? null })
         .catch((error: unknown) => deps.log.error({ err: error, auditId: id, action: audit }, 'the audit row could not be completed'));
     });
     return next();
