@@ -6,6 +6,7 @@ import { createCheckHosts } from './check-hosts.ts';
 import { createCollectMetrics } from './collect-metrics.ts';
 import { evaluateGate } from './evaluate-gate.ts';
 import { purgeExpired } from './purge-expired.ts';
+import { reconcileHosts, reconcilePools } from './reconcile-hosts.ts';
 import { createSchedule, type Job, type Schedule } from './schedule.ts';
 
 export type JobDeps = OperationDeps & { readonly config: Pick<Config, 'pollIntervalMs'> };
@@ -24,6 +25,8 @@ export function createJobs(deps: JobDeps, { ownerId }: { readonly ownerId: strin
       },
     },
     { name: 'check-hosts', every: everyPoll, run: createCheckHosts(deps) },
+    { name: 'reconcile-hosts', every: 30_000, run: (signal) => reconcileHosts(deps, signal) },
+    { name: 'reconcile-pools', every: 900_000, run: (signal) => reconcilePools(deps, signal) },
     { name: 'purge-expired', every: { cron: '23 * * * *' }, run: (signal) => purgeExpired(deps, signal) },
   ];
   const schedule = createSchedule(deps, jobs, ownerId);

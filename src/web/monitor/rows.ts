@@ -77,7 +77,7 @@ export function rowWords({ instance, hostName, sample }: MonitorRow, t: Translat
 
 /** "Running", or what is being done with it: "Starting". */
 export function stateWord(instance: Pick<Instance, 'state' | 'operationId' | 'operationKind'>, t: Translate): string {
-  return instance.operationId === null ? t(`monitor.state.${instance.state}`) : t(`monitor.busy.${instance.operationKind ?? 'other'}`);
+  return instance.operationId === null ? t(`instances.state.${instance.state}`) : t(`monitor.busy.${instance.operationKind ?? 'other'}`);
 }
 
 export function isRowStale(row: MonitorRow, now: number, pollIntervalMs: number): boolean {
