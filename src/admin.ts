@@ -5,7 +5,7 @@ import { userInfo } from 'node:os';
 import { parseArgs } from 'node:util';
 import { accountCommands } from './admin-accounts.ts';
 import { cloudCommands } from './admin-cloud.ts';
-import { option, UsageError, type Command, type Options } from './admin-command.ts';
+import { option, UsageError, type Command, type CommandDeps, type Options } from './admin-command.ts';
 import { doctorCommands } from './admin-doctor.ts';
 import { systemClock as clock } from './clock.ts';
 import { ConfigError, readConfig } from './config.ts';
@@ -21,28 +21,47 @@ const commands: Readonly<Record<string, Command>> = { ...accountCommands, ...clo
 
 function help(): string {
   const lines = Object.values(commands).map((command) => `  ${command.usage}\n      ${command.summary}`);
-  return `usage: scripts/admin [--data DIR] COMMAND …\n\n${lines.join('\n')}\n\nA password is read from --password-file or, without it, from the standard input; never from the command line.`;
+  return `usage: scripts/admin [--data DIR] COMMAND …\n\n${lines.join('\n')}\n\nA password is read from --password-file or, without it, from the standard input; never from the command line.\nSeveral commands: COMMAND … then COMMAND …`;
 }
 
-async function main([name, ...rest]: readonly string[]): Promise<number> {
-  if (name === undefined || name === 'help' || name === '--help') {
-    process.stdout.write(`${help()}\n`);
-    return name === undefined ? 2 : 0;
+/** Several commands in one process: `migrate then add-host … then doctor`. The first that fails is the last. */
+function split(args: readonly string[]): string[][] {
+  const parts: string[][] = [[]];
+  for (const word of args) {
+    if (word === 'then') parts.push([]);
+    else parts.at(-1)?.push(word);
   }
-  const command = commands[name];
-  if (command === undefined) throw new UsageError(`unknown command: ${name}\n\n${help()}`);
-  const { words, options } = parse(command, rest);
+  return parts;
+}
+
+async function main(args: readonly string[]): Promise<number> {
+  if (args.length === 0 || args[0] === 'help' || args[0] === '--help') {
+    process.stdout.write(`${help()}\n`);
+    return args.length === 0 ? 2 : 0;
+  }
+  // all are understood before the first is run
+  const runs = split(args).map(([name = '', ...rest]) => ({ command: commandOf(name), ...parse(commandOf(name), rest) }));
   const config = readConfig();
   const db = openDatabase(config.databaseUrls, { connectionLimit: 2 });
+  const print = (line: string): void => void process.stdout.write(`${line}\n`);
+  const openHost: typeof openHypervisor = (uri, more) => openHypervisor(uri, { ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...more });
+  const deps: CommandDeps = { config, db, clock, openHost, log: createLog('warn'), t: translator('en'), print };
   try {
-    const print = (line: string): void => void process.stdout.write(`${line}\n`);
-    const openHost: typeof openHypervisor = (uri, more) => openHypervisor(uri, { ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...more });
-    const status = await command.run({ config, db, clock, openHost, log: createLog('warn'), t: translator('en'), print }, words, options);
-    if (command.audit !== undefined && status === 0) await writeAudit(db, command.audit, words[0] ?? option(options, 'name') ?? '');
-    return status;
+    for (const { command, words, options } of runs) {
+      const status = await command.run(deps, words, options);
+      if (status !== 0) return status;
+      if (command.audit !== undefined) await writeAudit(db, command.audit, words[0] ?? option(options, 'name') ?? '');
+    }
+    return 0;
   } finally {
     await db.close();
   }
+}
+
+function commandOf(name: string): Command {
+  const command = commands[name];
+  if (command === undefined) throw new UsageError(`unknown command: ${name}\n\n${help()}`);
+  return command;
 }
 
 function parse(command: Command, args: readonly string[]): { words: string[]; options: Options } {

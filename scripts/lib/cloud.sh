@@ -55,19 +55,39 @@ portal_serves_or_ended() { ! running_pid "$1/portal.pid" >/dev/null || portal_se
 
 demo_image_path() { printf '%s/images/demo-%s.qcow2' "$1" "$("$ROOT/scripts/build-demo-image" --id)"; }
 
-register_private_host() { # DATA NUMBER
-  portal_admin "$1" add-host --name "host$2" --uri "$(host_uri "$1" "$2")" --pool default --network lan --console-address "$(host_address "$1" "$2")"
+start_database_and_hosts() { # DATA HOSTS: side by side, for a quick start
+  local data=$1 number pids=() rc=0
+  start_database "$data/database" & pids+=($!)
+  for number in $(seq "$2"); do start_host "$data" "$number" & pids+=($!); done
+  for number in "${pids[@]}"; do wait "$number" || rc=1; done
+  return "$rc"
 }
 
-register_demo_image() { # DATA IMAGE: into the pool when it is not there. Never over an existing file: instances stand on it
+start_portal_and_register() { # DATA PORT HOSTS IMAGE: the portal, and meanwhile what it shall manage
+  local rc=0
+  copy_demo_image "$1" "$4" || return 1
+  start_portal "$1" "$2" & local portal=$!
+  register "$1" "$3" "$4" || rc=1
+  wait "$portal" || rc=1
+  return "$rc"
+}
+
+copy_demo_image() { # DATA IMAGE: into the pool when it is not there. Never over an existing file: instances stand on it
   local target
   target=$1/pool/$(basename "$2")
-  if [ ! -f "$target" ]; then
-    cp "$2" "$target.new"
-    chmod 444 "$target.new"
-    mv "$target.new" "$target"
-  fi
-  portal_admin "$1" register-image --file "$(basename "$2")" --name Demo --pool default --cloud-init --min-memory 96 --supersede
+  if [ -f "$target" ]; then return 0; fi
+  cp "$2" "$target.new"
+  chmod 444 "$target.new"
+  mv "$target.new" "$target"
+}
+
+register() { # DATA HOSTS IMAGE
+  local number commands=(migrate)
+  for number in $(seq "$2"); do
+    commands+=(then add-host --name "host$number" --uri "$(host_uri "$1" "$number")" --pool default --network lan --console-address "$(host_address "$1" "$number")")
+  done
+  commands+=(then register-image --file "$(basename "$3")" --name Demo --pool default --cloud-init --min-memory 96 --supersede)
+  portal_admin "$1" "${commands[@]}"
 }
 
 create_first_admin() { # DATA NAME PASSWORDFILE: nothing when an administrator exists already

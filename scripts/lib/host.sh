@@ -174,7 +174,7 @@ start_host() { # start_host DIR N
     return 1
   fi
 }
-host_answers() { host_virsh "$1" "$2" "pool-info default; net-info lan" >/dev/null 2>&1; }
+host_answers() { [ -S "$1/host$2/run/libvirt-sock" ] && host_virsh "$1" "$2" "pool-info default; net-info lan" >/dev/null 2>&1; }
 host_answers_or_ended() { host_is_gone "$1" "$2" || host_answers "$1" "$2"; }
 
 stop_host() { # stop_host DIR N: guests end as by a power failure after a word of warning to QEMU, which then writes what it holds
