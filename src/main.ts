@@ -15,6 +15,7 @@ import { createLog } from './log.ts';
 import { createMailer } from './mail.ts';
 import type { OperationDeps } from './operations/deps.ts';
 import { createRunner } from './operations/runner.ts';
+import { passwordCost } from './password.ts';
 import { openDatabase } from './store/db.ts';
 import { seedFlavours } from './store/flavours.ts';
 import { migrate } from './store/migrate.ts';
@@ -25,7 +26,7 @@ async function main(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   const db = openDatabase(config.databaseUrls);
   await migrate(db, { directory: migrationsDirectory, engine: config.databaseEngine, onFile: (name) => log.info({ name }, 'migrated') });
-  await seedFlavours(db, clock.now());
+  await seedFlavours(db);
 
   const openHost: OpenHypervisor = (uri, options) => openHypervisor(uri, { log, ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...options });
   const hosts = createFleet(openHost);
@@ -34,6 +35,8 @@ async function main(config: Config): Promise<void> {
   const mailer = createMailer(config.smtpUrl, config.mailFrom);
   const deps = { config, db, clock, log, operations, mailer };
 
+  // measured now, not while the first one waits for their login
+  log.info({ cost: passwordCost() }, 'bcrypt cost chosen');
   const server = createServer(createApp(deps));
   const consoles = attachConsole(server, deps);
   server.listen(config.port, config.listenAddress);

@@ -96,13 +96,16 @@ export interface UserFilter {
 export async function selectUsersPage(db: Db, filter: UserFilter, limit: number, offset: number): Promise<{ users: User[]; total: number }> {
   const conditions: string[] = [];
   const params: string[] = [];
+  const and = (condition: string, ...values: string[]): void => {
+    conditions.push(condition);
+    params.push(...values);
+  };
   if (filter.search !== undefined && filter.search !== '') {
     const pattern = `%${filter.search.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`;
-    conditions.push('(CONVERT(name USING utf8mb4) LIKE ? OR LOWER(display_name) LIKE ? OR LOWER(email) LIKE ?)');
-    params.push(pattern, pattern, pattern);
+    and('(CONVERT(name USING utf8mb4) LIKE ? OR LOWER(display_name) LIKE ? OR LOWER(email) LIKE ?)', pattern, pattern, pattern);
   }
-  if (filter.state !== undefined) conditions.push('state = ?'), params.push(filter.state);
-  if (filter.role !== undefined) conditions.push('role = ?'), params.push(filter.role);
+  if (filter.state !== undefined) and('state = ?', filter.state);
+  if (filter.role !== undefined) and('role = ?', filter.role);
   const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const rows = await db.query<UserRow>(`SELECT ${columns} FROM users ${where} ORDER BY name LIMIT ? OFFSET ?`, [...params, limit, offset]);
   const [count] = await db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM users ${where}`, params);

@@ -31,11 +31,11 @@ describe('the session store', () => {
   after(() => database.close());
 
   const get = (sid: string): Promise<SessionData | null | undefined> =>
-    new Promise((resolve, reject) => store.get(sid, (error, session) => (error ? reject(error as Error) : resolve(session))));
+    new Promise((resolve, reject) => store.get(sid, (error, session) => (error ? reject(error) : resolve(session))));
   const set = (sid: string, session: SessionData): Promise<void> =>
-    new Promise((resolve, reject) => store.set(sid, session, (error) => (error ? reject(error as Error) : resolve())));
-  const touch = (sid: string, session: SessionData): Promise<void> => new Promise((resolve, reject) => store.touch(sid, session, (error) => (error ? reject(error as Error) : resolve())));
-  const destroy = (sid: string): Promise<void> => new Promise((resolve, reject) => store.destroy(sid, (error) => (error ? reject(error as Error) : resolve())));
+    new Promise((resolve, reject) => store.set(sid, session, (error) => (error ? reject(error) : resolve())));
+  const touch = (sid: string, session: SessionData): Promise<void> => new Promise((resolve, reject) => store.touch(sid, session, (error) => (error ? reject(error) : resolve())));
+  const destroy = (sid: string): Promise<void> => new Promise((resolve, reject) => store.destroy(sid, (error) => (error ? reject(error) : resolve())));
   const session = (data: Partial<SessionData> = {}): SessionData => {
     const cookie = new Cookie();
     cookie.originalMaxAge = 24 * hourMs;
@@ -124,7 +124,7 @@ describe('the session store', () => {
     const rows = Array.from({ length: 1203 }, (_, i) => [sessionRowId(`old-${i}`), now - 1]);
     await db.execute(
       `INSERT INTO sessions (id, data, ip, user_agent, created_at, seen_at, expires_at) VALUES ${rows.map(() => "(?, '{}', '', '', 0, 0, ?)").join(', ')}`,
-      rows.flat() as (string | number)[],
+      rows.flat(),
     );
     await set('sid-alive', session());
     statements = 0;

@@ -18,8 +18,6 @@ export const limits = {
   /** the old password, asked before it is changed: a stolen session must not guess it */
   passwordCheck: { name: 'password-check', points: 10, windowMs: 15 * minuteMs },
   contact: { name: 'contact', points: 10, windowMs: 60 * minuteMs },
-  /** unknown API tokens */
-  badToken: { name: 'bad-token', points: 60, windowMs: 15 * minuteMs },
 } as const satisfies Record<string, RateLimit>;
 
 /** Counts a try; throws AppError too-many, with the time to wait, when there were too many. */
