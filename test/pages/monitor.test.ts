@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Instance } from '../../src/model/instance.ts';
 import type { User } from '../../src/model/user.ts';
 import { insertHost, selectHost, updateHostContact, updateHostFacts } from '../../src/store/hosts.ts';
-import { insertInstance, releaseInstance } from '../../src/store/instances.ts';
-import { insertSampleSubject } from '../../src/store/sample-subjects.ts';
 import { insertHostSamples, insertInstanceSamples } from '../../src/store/samples.ts';
 import { upsertPool } from '../../src/store/storage-pools.ts';
 import { loggedIn, makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
+import { makeInstance as makeRecord } from '../helpers/instances.ts';
 import { startTestPortal, type Client, type TestPortal } from '../helpers/portal.ts';
 
 const gib = 1024 ** 3;
@@ -28,20 +28,8 @@ before(async () => {
 });
 after(() => portal.close());
 
-let macs = 0;
-async function makeInstance(user: User, name: string, state: 'running' | 'stopped' = 'running'): Promise<{ id: string; subjectId: number }> {
-  const { db } = portal.deps;
-  const id = randomUUID();
-  const now = Date.now();
-  const subjectId = await insertSampleSubject(db, id, now);
-  const operationId = randomUUID();
-  await insertInstance(db, {
-    id, userId: user.id, name, vcpus: 2, memoryMib: 2048, diskGib: 20, imageId: randomUUID(), mac: `52:54:00:00:00:${(macs++).toString(16).padStart(2, '0')}`,
-    subjectId, createdAt: now, hostId, poolId: randomUUID(), operationId, operationKind: 'instance-create',
-  });
-  await releaseInstance(db, id, operationId, { state, address: '192.0.2.7' }, now);
-  return { id, subjectId };
-}
+const makeInstance = (user: User, name: string, state: 'running' | 'stopped' = 'running'): Promise<Instance> =>
+  makeRecord(portal.deps.db, user, { name, hostId, memoryMib: 2048, diskGib: 20 }, { state, address: '192.0.2.7' });
 
 const sampleOf = (subjectId: number, at: number, cpuPercent: number) => ({
   subjectId, at, cpuPercent, memoryUsedMib: 512, diskReadBytesPerSecond: 2048, diskWriteBytesPerSecond: 0, networkReceiveBytesPerSecond: 1024 ** 2, networkTransmitBytesPerSecond: 100,
