@@ -1,7 +1,7 @@
 // The VNC screen of a domain: where it listens, and the device XML that gives it a new password. libvirt compares the whole
 // element with the running one and refuses any other difference, so everything that is there is given back as it was.
-import { XMLParser } from 'fast-xml-parser';
 import { create } from 'xmlbuilder2';
+import { find, findAll, readXml } from './xml-reader.ts';
 
 type Attributes = Readonly<Record<string, string>>;
 
@@ -12,26 +12,13 @@ export interface VncGraphics {
   readonly listens: readonly Attributes[];
 }
 
-const parser = new XMLParser({
-  ignoreAttributes: false,
-  attributeNamePrefix: '',
-  attributesGroupName: '$',
-  parseAttributeValue: false,
-  parseTagValue: false,
-  processEntities: true,
-  isArray: (name) => name === 'graphics' || name === 'listen',
-});
-
-interface Element { readonly $?: Attributes; readonly listen?: readonly Element[] }
-interface DomainDocument { readonly domain?: { readonly devices?: { readonly graphics?: readonly Element[] } } }
-
 /** The first VNC screen in a domain's XML; undefined: it has none. */
 export function readVncGraphics(domainXml: string): VncGraphics | undefined {
-  const document = parser.parse(domainXml) as DomainDocument;
-  const graphics = document.domain?.devices?.graphics?.find((element) => element.$?.['type'] === 'vnc');
+  const graphics = findAll(find(readXml(domainXml), 'devices'), 'graphics').find((element) => element.attributes['type'] === 'vnc');
   if (graphics === undefined) return undefined;
-  const port = Number(graphics.$?.['port'] ?? -1);
-  return { port: Number.isInteger(port) && port > 0 ? port : null, attributes: graphics.$ ?? {}, listens: (graphics.listen ?? []).map((element) => element.$ ?? {}) };
+  const { attributes } = graphics;
+  const port = Number(attributes['port'] ?? -1);
+  return { port: Number.isInteger(port) && port > 0 ? port : null, attributes, listens: findAll(graphics, 'listen').map((element) => element.attributes) };
 }
 
 /** Device XML that sets the password, valid until `validTo` (ms UTC, whole seconds) by the clock of the host. */
