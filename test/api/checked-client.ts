@@ -68,7 +68,7 @@ export class CheckedClient {
       assert.match(answer.headers.get('content-type') ?? '', /^application\/problem\+json/, where);
       const problem = problemSchema.parse(answer.body);
       assert.equal(problem.status, answer.status, where);
-      assert.doesNotMatch(answer.text, /api\.|errors\.|form\.|\{\{/, `${where}: a key instead of a sentence`);
+      for (const text of [problem.title, problem.detail, ...Object.values(problem.fields ?? {})]) assert.doesNotMatch(text, /^[a-z-]+\.[a-z0-9.-]+$|\{\{/, `${where}: a key instead of a sentence`);
       return;
     }
     assert.ok(endpoint !== undefined, `${where}: no endpoint`);
