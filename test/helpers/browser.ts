@@ -1,6 +1,6 @@
 // A real Chromium for tests of pages: Debian's, driven by playwright-core.
 import { existsSync } from 'node:fs';
-import axe from '@axe-core/playwright';
+import { AxeBuilder } from '@axe-core/playwright';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 
 const executablePath = '/usr/bin/chromium';
@@ -38,7 +38,7 @@ export function openContext(browser: Browser, baseURL: string, look: Look): Prom
 
 /** axe's serious and critical findings, one line each. */
 export async function seriousViolations(page: Page): Promise<string[]> {
-  const { violations } = await new axe.AxeBuilder({ page }).analyze();
+  const { violations } = await new AxeBuilder({ page }).analyze();
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
     .flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.target.join(' ')}: ${node.failureSummary ?? ''}`));
