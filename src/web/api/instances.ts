@@ -40,7 +40,8 @@ const instanceSchema = named('Instance', z.strictObject({
   measured: z.strictObject({ ...sampleShape, stale: z.boolean() }).nullable(),
 }));
 
-function sampleBody({ subjectId: _, at, ...values }: InstanceSample): z.input<typeof sampleSchema> {
+function sampleBody(sample: InstanceSample): z.input<typeof sampleSchema> {
+  const { subjectId: _subjectId, at, ...values } = sample;
   return { at: iso(at), ...values };
 }
 

@@ -41,7 +41,7 @@ describe('what is sent', () => {
     ['unknown fields by name', { name: 'a', count: 1, colour: 'red', inner: { on: true, off: 1 } }, { 'inner.off': 'api.field.unknown', colour: 'api.field.unknown' }],
     ['names that objects have anyway', JSON.parse('{"name":"a","count":1,"__proto__":1,"constructor":2}'), { ['__proto__']: 'api.field.unknown', constructor: 'api.field.unknown' }],
   ];
-  for (const [what, raw, fields] of refused) it(`is refused: ${what}`, () => assert.deepEqual(Object.entries(complaints(raw)).sort(), Object.entries(fields).sort()));
+  for (const [what, raw, fields] of refused) it(`is refused: ${what}`, () => assert.deepEqual(new Map(Object.entries(complaints(raw))), new Map(Object.entries(fields))));
 
   it('is quoted back in bounds only', () => {
     const raw = Object.fromEntries(Array.from({ length: 5000 }, (_, index) => [`${index}${'x'.repeat(200)}`, 1]));
