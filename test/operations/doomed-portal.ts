@@ -1,0 +1,36 @@
+// A portal's runner in a process of its own, made to be killed: at the points it is told of it says so and stands still.
+// Started by kill.test.ts, which speaks to it over IPC.
+import { randomUUID } from 'node:crypto';
+import { systemClock } from '../../src/clock.ts';
+import { createFleet } from '../../src/libvirt/fleet.ts';
+import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
+import { createLog } from '../../src/log.ts';
+import type { OperationDeps } from '../../src/operations/deps.ts';
+import { createRunner } from '../../src/operations/runner.ts';
+import { openDatabase } from '../../src/store/db.ts';
+import { quickRunner } from '../helpers/cloud.ts';
+
+export interface KillPoint {
+  readonly operationId: string;
+  readonly step: string;
+  readonly direction: 'run' | 'undo';
+  readonly when: 'before' | 'after';
+}
+export interface Doom {
+  readonly databaseUrl: string;
+  readonly hosts: readonly { readonly id: string; readonly uri: string }[];
+  readonly points: readonly KillPoint[];
+}
+
+process.once('message', (doom: Doom) => {
+  const hosts = createFleet(openHypervisor);
+  hosts.sync(doom.hosts);
+  const deps: OperationDeps = { db: openDatabase([doom.databaseUrl], { connectionLimit: 10 }), hosts, openHost: openHypervisor, clock: systemClock, log: createLog('silent'), wake: () => undefined };
+  const standAt = (when: KillPoint['when']) => async (operationId: string, step: string, direction: 'run' | 'undo') => {
+    const point = doom.points.find((each) => each.operationId === operationId && each.step === step && each.direction === direction && each.when === when);
+    if (point === undefined) return;
+    process.send?.(operationId);
+    await new Promise<never>(() => undefined);
+  };
+  createRunner(deps, { ownerId: randomUUID(), ...quickRunner, hooks: { beforeStep: standAt('before'), afterStep: standAt('after') } }).start();
+});
