@@ -64,7 +64,7 @@ export function attachConsole(server: Server, deps: ConsoleDeps, over: Partial<C
   const openFor = (userId: string): number => [...screens].filter((screen) => screen.session.user.id === userId).length + [...opening.values()].filter((id) => id === userId).length;
 
   async function open(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
-    if (new URL(req.url ?? '/', 'http://portal').pathname !== consoleSocketPath) throw new Refusal(404, 'no such socket');
+    if (req.url?.split('?')[0] !== consoleSocketPath) throw new Refusal(404, 'no such socket');
     if (!isOwnOrigin(req, deps.config.publicUrl)) throw new Refusal(403, 'another origin');
     if (screens.size + opening.size > limits.maxTotal) throw new Refusal(503, 'too many screens in all');
     const now = deps.clock.now();
