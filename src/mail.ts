@@ -2,6 +2,7 @@
 import { createTransport } from 'nodemailer';
 
 export interface Mail {
+  /** one address */
   readonly to: string;
   readonly subject: string;
   readonly text: string;
@@ -23,8 +24,14 @@ export function createMailer(smtpUrl: string | undefined, from: string): Mailer 
   const transport = createTransport({ url: smtpUrl, connectionTimeout: 10_000, greetingTimeout: 10_000, socketTimeout: 20_000 });
   return {
     enabled: true,
-    async send(mail) {
-      await transport.sendMail({ from, to: mail.to, subject: mail.subject, text: mail.text, ...(mail.replyTo === undefined ? {} : { replyTo: mail.replyTo }) });
+    async send({ to, subject, text, replyTo }) {
+      // forms refuse line breaks; here once more, because whatever follows one would be a header of its own
+      for (const header of [to, subject, replyTo ?? '']) if (/[\r\n\0]/.test(header)) throw new Error('a header with a line break was refused');
+      await transport.sendMail({
+        // as an address, not as a text that may hold several of them
+        from, to: { name: '', address: to }, subject, text, ...(replyTo === undefined ? {} : { replyTo: { name: '', address: replyTo } }),
+        disableFileAccess: true, disableUrlAccess: true,
+      });
     },
     close: () => transport.close(),
   };

@@ -9,6 +9,7 @@ import type { StoragePool } from '../model/host.ts';
 import { imageFormats, minDiskGib, volumeNameRefuses, type ImageFormat } from '../model/image.ts';
 import type { PoolAccess } from './pool-access.ts';
 import { qemuImgInfo } from './qemu-img.ts';
+import { volumeOwner } from './volumes.ts';
 
 /** All of it together. */
 const checkTimeoutMs = 20_000;
@@ -44,11 +45,9 @@ export async function checkImageFile({ hypervisor, isLocal }: PoolAccess, pool: 
   return { ...found, qemuImg: isLocal && (await qemuImgAgrees(volume.path, found)) };
 }
 
-const startsWithUuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![0-9a-f])/;
-
 /** Files that the portal names by an instance's id are disks in use: an image made of one would change under its clones. */
 export function instanceDiskRefuses(volume: string): Sentence | undefined {
-  return startsWithUuid.test(volume) ? say('images.refused.instance-disk') : undefined;
+  return volumeOwner(volume) !== undefined ? say('images.refused.instance-disk') : undefined;
 }
 
 async function describeVolume(hypervisor: Hypervisor, pool: string, name: string, call: CallOptions): Promise<VolumeDescription> {

@@ -10,6 +10,8 @@ const run = promisify(execFile);
 const memoryBytes = 1024 ** 3;
 const cpuSeconds = 10;
 const timeoutMs = 15_000;
+/** Its own, so that nobody's environment decides which program is run. */
+const programPath = '/usr/local/bin:/usr/bin:/bin';
 
 export interface QemuImgInfo {
   readonly format: string;
@@ -28,7 +30,7 @@ export async function qemuImgInfo(path: string, format: ImageFormat): Promise<Qe
   const limits = [`--as=${memoryBytes}`, `--cpu=${cpuSeconds}`, '--nofile=64', '--fsize=0'];
   const command = [...limits, '--', 'qemu-img', 'info', '--output=json', '--force-share', '-f', format, '--', path];
   try {
-    const { stdout } = await run('prlimit', command, { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 1024 ** 2, env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' } });
+    const { stdout } = await run('prlimit', command, { timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 1024 ** 2, env: { PATH: programPath, LC_ALL: 'C' } });
     return readInfo(stdout);
   } catch (error) {
     if (isMissingProgram(error)) return undefined;

@@ -332,6 +332,18 @@ export async function countOpenOperations(db: Db): Promise<number> {
   return row?.total ?? 0;
 }
 
+/** Runs at once what waits: for its host, for another try, for its undo. false: it has ended. */
+export async function updateOperationReady(db: Db, id: string): Promise<boolean> {
+  const { affectedRows } = await db.execute("UPDATE operations SET run_after = 0 WHERE id = ? AND state IN ('queued', 'running', 'undoing')", [id]);
+  return affectedRows === 1;
+}
+
+/** How many failed since then: what an admin looks at in the morning. */
+export async function countFailedOperations(db: Db, since: number): Promise<number> {
+  const [row] = await db.query<{ total: number }>("SELECT COUNT(*) AS total FROM operations WHERE state = 'failed' AND created_at >= ?", [since]);
+  return row?.total ?? 0;
+}
+
 /** Forgets operations that ended before then, with their steps; a batch at a time. Returns how many. */
 export async function deleteEndedOperations(db: Db, before: number, limit = 200): Promise<number> {
   const rows = await db.query<{ id: string }>(

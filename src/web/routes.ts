@@ -1,11 +1,25 @@
 // The table of all pages: method, path, who may open it, what is written to the audit log, and the handler.
 import type { Request, Response } from 'express';
 import type { Access } from '../model/access.ts';
+import { aboutRoutes } from './about/routes.ts';
 import { accountRoutes } from './account/routes.ts';
 import { adminAuditRoutes } from './admin/audit/routes.ts';
+import { adminCapsRoutes } from './admin/caps/routes.ts';
+import { adminDashboardRoutes } from './admin/dashboard/routes.ts';
+import { adminDiscrepancyRoutes } from './admin/discrepancies/routes.ts';
+import { adminFlavourRoutes } from './admin/flavours/routes.ts';
+import { adminHostRoutes } from './admin/hosts/routes.ts';
+import { adminImageRoutes } from './admin/images/routes.ts';
+import { adminMessageRoutes } from './admin/messages/routes.ts';
+import { adminOperationRoutes } from './admin/operations/routes.ts';
+import { adminPriceRoutes } from './admin/prices/routes.ts';
+import { adminQuotaRoutes } from './admin/quotas/routes.ts';
+import { adminSettingsRoutes } from './admin/settings/routes.ts';
+import { adminThresholdRoutes } from './admin/thresholds/routes.ts';
 import { adminUserRoutes } from './admin/users/routes.ts';
 import { admissionRoutes } from './admission/routes.ts';
 import { apiRoutes } from './api/routes.ts';
+import { contactRoutes } from './contact/routes.ts';
 import type { WebDeps } from './deps.ts';
 import { eventRoutes } from './events/routes.ts';
 import { homeRoutes } from './home/routes.ts';
@@ -28,11 +42,25 @@ export interface Route {
 export function allRoutes(deps: WebDeps): Route[] {
   return [
     ...homeRoutes(deps),
+    ...aboutRoutes(),
+    ...contactRoutes(deps),
     ...sessionRoutes(deps),
     ...setupRoutes(deps),
     ...accountRoutes(deps),
-    ...adminUserRoutes(deps),
+    ...adminDashboardRoutes(deps),
+    ...adminOperationRoutes(deps),
+    ...adminDiscrepancyRoutes(deps),
+    ...adminMessageRoutes(deps),
     ...adminAuditRoutes(deps),
+    ...adminHostRoutes(deps),
+    ...adminImageRoutes(deps),
+    ...adminFlavourRoutes(deps),
+    ...adminUserRoutes(deps),
+    ...adminQuotaRoutes(deps),
+    ...adminThresholdRoutes(deps),
+    ...adminCapsRoutes(deps),
+    ...adminPriceRoutes(deps),
+    ...adminSettingsRoutes(deps),
     ...monitorRoutes(deps),
     ...instanceRoutes(deps),
     ...operationRoutes(deps),

@@ -3,14 +3,18 @@ import { createInstance, type i18n } from 'i18next';
 import type { Sentence } from '../../errors.ts';
 import { languages, type Language } from '../../model/user.ts';
 import { accounts } from './accounts.ts';
+import { admin } from './admin.ts';
 import { admission } from './admission.ts';
 import { api } from './api.ts';
 import { audit } from './audit.ts';
 import { common } from './common.ts';
 import { consoleMessages } from './console.ts';
+import { contact } from './contact.ts';
+import { hosts } from './hosts.ts';
 import { hypervisor } from './hypervisor.ts';
 import type { Messages } from './define.ts';
 import { home } from './home.ts';
+import { images } from './images.ts';
 import { instances } from './instances.ts';
 import { monitor } from './monitor.ts';
 import { operations } from './operations.ts';
@@ -18,13 +22,17 @@ import { placement } from './placement.ts';
 
 const areas: readonly Messages[] = [
   accounts,
+  admin,
   admission,
   api,
   audit,
   common,
   consoleMessages,
+  contact,
+  hosts,
   hypervisor,
   home,
+  images,
   instances,
   monitor,
   operations,

@@ -1,0 +1,56 @@
+// Load thresholds, with what they mean at the present load.
+import { say, type Sentence } from '../../../errors.ts';
+import type { ClusterLoad, Gate } from '../../../model/admission.ts';
+import { settingsBounds as bounds, thresholdMeasures, type Settings, type ThresholdMeasure } from '../../../model/settings.ts';
+import { loadClusterLoad } from '../../../operations/cluster.ts';
+import { selectGate } from '../../../store/gate.ts';
+import { selectSettings } from '../../../store/settings.ts';
+import type { WebDeps } from '../../deps.ts';
+import { paths } from '../../paths.ts';
+import type { Route } from '../../routes.ts';
+import { groupForm } from '../settings/group-form.ts';
+import { settingsPageRoutes } from '../settings/page.ts';
+
+export function adminThresholdRoutes(deps: WebDeps): Route[] {
+  return settingsPageRoutes(deps, {
+    path: paths.adminPage('thresholds'), view: 'admin/thresholds/thresholds', titleKey: 'thresholds.title', locals: presentLoad,
+    forms: [
+      groupForm({
+        group: 'thresholds',
+        fields: [
+          { path: 'enabled', kind: 'checkbox' },
+          ...thresholdMeasures.flatMap((measure) => [
+            { path: `${measure}.close`, kind: 'number' as const, bounds: bounds.percent, digits: 1, suffix: '%' },
+            { path: `${measure}.open`, kind: 'number' as const, bounds: [0, bounds.percent[1]] as const, digits: 1, suffix: '%' },
+          ]),
+          { path: 'windowSeconds', kind: 'number', bounds: bounds.windowSeconds, suffix: 's' },
+        ],
+        complaints: (value) => Object.fromEntries(
+          thresholdMeasures.filter((measure) => value[measure].open >= value[measure].close).map((measure) => [`${measure}.open`, say('thresholds.open-below-close', { close: value[measure].close })]),
+        ),
+      }),
+    ],
+  });
+}
+
+async function presentLoad({ db, clock }: WebDeps): Promise<{ gate: Gate; load: { measure: ThresholdMeasure; value: number | null; meaning: Sentence }[]; windowSeconds: number; enabled: boolean }> {
+  const settings = await selectSettings(db);
+  const [gate, load] = await Promise.all([selectGate(db), loadClusterLoad(db, settings, clock.now())]);
+  return {
+    gate,
+    load: thresholdMeasures.map((measure) => ({ measure, value: load[measure], meaning: meaningOf(measure, load, gate, settings.thresholds) })),
+    windowSeconds: settings.thresholds.windowSeconds,
+    enabled: settings.thresholds.enabled,
+  };
+}
+
+/** What the thresholds do with one measured value, as model/threshold.ts will decide at the next check. */
+export function meaningOf(measure: ThresholdMeasure, load: ClusterLoad, gate: Gate, thresholds: Settings['thresholds']): Sentence {
+  const value = load[measure];
+  const { close, open } = thresholds[measure];
+  if (!thresholds.enabled) return say('thresholds.means.off');
+  if (value === null) return say('thresholds.means.unmeasured');
+  const closedIt = gate.closed && gate.reasons.some((reason) => reason.key === `admission.gate.${measure}`);
+  if (closedIt) return value > open ? say('thresholds.means.keeps-closed', { open }) : say('thresholds.means.will-open');
+  return value >= close ? say('thresholds.means.will-close', { close }) : say('thresholds.means.below', { close });
+}
