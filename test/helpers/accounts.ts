@@ -1,8 +1,9 @@
 // Accounts for tests: made in the database, logged in over HTTP. One password for all, hashed once per process.
 import assert from 'node:assert/strict';
+import { setTimeout as delay } from 'node:timers/promises';
 import { hashPassword } from '../../src/password.ts';
 import type { User } from '../../src/model/user.ts';
-import type { Database } from '../../src/store/db.ts';
+import type { Database, Db } from '../../src/store/db.ts';
 import { insertFirstAdmin, insertUser, selectUser, type NewUser } from '../../src/store/users.ts';
 import type { Client, TestPortal } from './portal.ts';
 
@@ -40,4 +41,14 @@ export async function loggedIn(portal: TestPortal, name: string): Promise<Client
   const client = portal.client();
   await logIn(client, name);
   return client;
+}
+
+/** Until every audit row has its result: it is written when the answer has been sent. */
+export async function auditSettled(db: Db): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    const [row] = await db.query<{ open: number }>("SELECT COUNT(*) AS open FROM audit WHERE result = 'begun'");
+    if (row?.open === 0) return;
+    await delay(20);
+  }
+  assert.fail('an audit row never got its result');
 }

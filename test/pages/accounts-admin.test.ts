@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { createApiToken, selectOptionalTokenUser } from '../../src/store/api-tokens.ts';
 import { createSetupLink } from '../../src/store/setup-links.ts';
 import { adminExists, selectOptionalUserByName, selectUser, selectUsersPage } from '../../src/store/users.ts';
-import { logIn, loggedIn, makeFirstAdmin, makeUser, testPassword } from '../helpers/accounts.ts';
+import { auditSettled, logIn, loggedIn, makeFirstAdmin, makeUser, testPassword } from '../helpers/accounts.ts';
 import { startTestPortal, type Client, type TestPortal } from '../helpers/portal.ts';
 
 const clock = { now: () => Date.now() };
@@ -203,8 +203,7 @@ describe('the audit log, for admins', () => {
     const visitor = portal.client();
     await visitor.get('/login');
     await visitor.post('/login', { name: '<i>x', password: 'my guessed secret' });
-    // the rows get their results when the answers have been sent
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    await auditSettled(db);
     const all = await admin.get('/admin/audit');
     assert.match(all.text, /disable a user/);
     assert.match(all.text, /127\.0\.0\.1/);

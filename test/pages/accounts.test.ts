@@ -8,7 +8,7 @@ import { bumpSessionEpoch, selectOptionalUserByName, selectUser, updatePassword,
 import { defaultSettings } from '../../src/model/settings.ts';
 import { pathForLog } from '../../src/web/middleware/error-handler.ts';
 import bcrypt from 'bcrypt';
-import { logIn, loggedIn, makeFirstAdmin, makeUser, testPassword } from '../helpers/accounts.ts';
+import { auditSettled, logIn, loggedIn, makeFirstAdmin, makeUser, testPassword } from '../helpers/accounts.ts';
 import { startTestPortal, type TestPortal } from '../helpers/portal.ts';
 
 let now = Date.now();
@@ -51,8 +51,9 @@ describe('login', () => {
     const answer = await client.post('/login', { name: ' Ann ', password: testPassword, next: '/account' });
     assert.deepEqual([answer.status, answer.location], [303, '/account']);
     assert.match((await client.get('/account')).text, /ann@example\.org/);
+    await auditSettled(portal.deps.db);
     const { entries } = await selectAuditPage(portal.deps.db, { action: 'session.login' }, 1, 0);
-    assert.deepEqual([entries[0]?.target, entries[0]?.result, entries[0]?.ip], ['ann', 'ok', '127.0.0.1']);
+    assert.deepEqual([entries[0]?.userName, entries[0]?.target, entries[0]?.result, entries[0]?.ip], ['ann', 'ann', 'ok', '127.0.0.1']);
   });
 
   it('answers an unknown name as it answers a wrong password: the same words, the same work', async () => {

@@ -1,7 +1,7 @@
 // Beginning and ending a session. Each beginning has a new id, so that an id planted before the login opens nothing.
 import type { Request } from 'express';
 import type { User } from '../../model/user.ts';
-import { contextOf } from '../context.ts';
+import { contextOf, setContext } from '../context.ts';
 import type {} from './store.ts';
 
 /** Logs `user` in with a new session; what the old one held is gone. */
@@ -9,6 +9,8 @@ export async function beginSession(req: Request, user: User): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     req.session.regenerate((error: unknown) => (error ? reject(asError(error)) : resolve()));
   });
+  // from here on, also for the audit row, it is this user who asks
+  setContext(req, { ...contextOf(req), user });
   req.session.userId = user.id;
   req.session.epoch = user.sessionEpoch;
   req.session.ip = contextOf(req).ip;
