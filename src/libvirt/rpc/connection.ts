@@ -62,12 +62,14 @@ export class RpcConnection {
   async openStream<N extends ProcedureName>(name: N, args: Args<(typeof procedures)[N]>, options: CallOptions = {}): Promise<{ reply: Reply<(typeof procedures)[N]>; stream: RpcStream }> {
     const serial = this.nextSerial();
     const stream = this.newStream(name, serial);
+    // a connection that ends destroys its streams in the same turn, before whoever asked for one can listen: without a
+    // listener Node ends the process
+    stream.on('error', () => undefined);
     try {
       const body = await this.request(name, args, options, stream, serial);
       return { reply: await this.decode(name, body), stream };
     } catch (error) {
       this.streams.delete(serial);
-      stream.on('error', () => undefined);
       stream.receiveError(error as Error);
       throw error;
     }

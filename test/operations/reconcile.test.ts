@@ -1,0 +1,147 @@
+// What happens on hosts behind our back: seen by events at once, by comparison at the latest; never touched.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { reconcileHost, reconcileVolumes } from '../../src/operations/reconcile.ts';
+import { watchEvents, type EventWatch } from '../../src/operations/watch-events.ts';
+import { selectDiscrepancies } from '../../src/store/discrepancies.ts';
+import { selectHost } from '../../src/store/hosts.ts';
+import { selectInstanceEvents } from '../../src/store/instance-events.ts';
+import type { InstanceState } from '../../src/model/instance.ts';
+import { createCloud, type Cloud } from '../helpers/cloud.ts';
+import { plainDomainXml } from '../helpers/fake-libvirtd/host.ts';
+
+let cloud: Cloud;
+before(async () => {
+  cloud = await createCloud();
+  cloud.startRunner();
+});
+after(() => cloud.close());
+
+const compare = async (): Promise<void> => reconcileHost(cloud.deps, await selectHost(cloud.db, cloud.hostIds[0] ?? ''));
+const found = async (): Promise<[string, string][]> => (await selectDiscrepancies(cloud.db)).map(({ kind, domainUuid }): [string, string] => [kind, domainUuid]).sort();
+const diary = async (id: string): Promise<string | undefined> => (await selectInstanceEvents(cloud.db, id))[0]?.sentence.key;
+
+describe('comparing a host with the records', () => {
+  it('changes nothing where both agree', async () => {
+    const instance = await cloud.running();
+    await compare();
+    assert.deepEqual(await cloud.instance(instance.id), instance);
+    assert.deepEqual(await found(), []);
+  });
+
+  it('corrects states and writes them into the diary', async () => {
+    const { id } = await cloud.running();
+    const steps: [() => void, InstanceState][] = [
+      [() => cloud.fake.host.powerOffFromInside(id), 'stopped'],
+      [() => void cloud.fake.host.create(id, false), 'running'],
+      [() => cloud.fake.host.suspend(id), 'paused'],
+      [() => cloud.fake.host.resume(id), 'running'],
+    ];
+    for (const [change, state] of steps) {
+      change();
+      await compare();
+      assert.equal((await cloud.instance(id)).state, state);
+      assert.equal(await diary(id), `operations.diary.seen.${state}`);
+    }
+  });
+
+  it('marks an instance whose domain is gone, reports it, and takes both back when it returns', async () => {
+    const { id } = await cloud.running();
+    const xml = cloud.fake.domains.get(id)?.live.xml ?? '';
+    cloud.fake.host.destroy(id);
+    cloud.fake.host.undefine(id);
+    await compare();
+    assert.deepEqual([(await cloud.instance(id)).state, (await cloud.instance(id)).problem?.key], ['lost', 'operations.lost']);
+    assert.deepEqual(await found(), [['domain-missing', id]]);
+    cloud.fake.host.define(xml);
+    await compare();
+    assert.deepEqual([(await cloud.instance(id)).state, (await cloud.instance(id)).problem], ['stopped', null]);
+    assert.deepEqual(await found(), []);
+  });
+
+  it('leaves an instance alone that an operation holds', async () => {
+    const { id } = await cloud.running();
+    await cloud.db.execute("UPDATE instances SET operation_id = '11111111-1111-4111-8111-111111111111' WHERE id = ?", [id]);
+    cloud.fake.host.destroy(id);
+    await compare();
+    assert.equal((await cloud.instance(id)).state, 'running');
+    await cloud.db.execute('UPDATE instances SET operation_id = NULL WHERE id = ?', [id]);
+    await compare();
+    assert.equal((await cloud.instance(id)).state, 'stopped');
+  });
+
+  it('reports domains that are not ours and domains without a record, and touches neither', async () => {
+    const stranger = cloud.fake.host.define(plainDomainXml('somebody-elses'));
+    const { id } = await cloud.running();
+    await cloud.db.execute('DELETE FROM instances WHERE id = ?', [id]);
+    await compare();
+    assert.deepEqual(await found(), [['leftover-domain', id], ['unknown-domain', stranger.uuid]]);
+    const first = (await selectDiscrepancies(cloud.db))[0];
+    await compare();
+    assert.equal((await selectDiscrepancies(cloud.db)).find((one) => one.id === first?.id)?.firstSeenAt, first?.firstSeenAt);
+    assert.ok(cloud.fake.domains.has(stranger.uuid) && cloud.fake.domains.get(id)?.isActive);
+    cloud.fake.host.undefine(stranger.uuid);
+    cloud.fake.host.destroy(id);
+    cloud.fake.host.undefine(id);
+    await compare();
+    assert.deepEqual(await found(), []);
+  });
+
+  it('reports volumes whose instance is gone', async () => {
+    const { id } = await cloud.running();
+    const host = await selectHost(cloud.db, cloud.hostIds[0] ?? '');
+    await cloud.fake.host.pool('default').addFile({ name: 'notes.txt', capacityBytes: 1 });
+    await cloud.db.execute('UPDATE instances SET id = ? WHERE id = ?', ['22222222-2222-4222-8222-222222222222', id]);
+    await reconcileVolumes(cloud.deps, host);
+    assert.deepEqual((await found()).filter(([kind]) => kind === 'leftover-volume').map(([, uuid]) => uuid).includes(id), true);
+    await cloud.db.execute('UPDATE instances SET id = ? WHERE id = ?', [id, '22222222-2222-4222-8222-222222222222']);
+    await reconcileVolumes(cloud.deps, host);
+    assert.equal((await found()).some(([, uuid]) => uuid === id), false);
+  });
+});
+
+describe('listening to hosts', () => {
+  let watch: EventWatch;
+  before(() => {
+    watch = watchEvents(cloud.deps);
+  });
+  after(() => watch.stop());
+
+  const becomes = async (id: string, state: InstanceState): Promise<number> => {
+    const began = performance.now();
+    for (const deadline = Date.now() + 5000; Date.now() < deadline; await delay(5)) if ((await cloud.instance(id)).state === state) return performance.now() - began;
+    return assert.fail(`never ${state}`);
+  };
+
+  it('records at once what happens to an instance', async () => {
+    const { id } = await cloud.running();
+    await delay(300);
+    cloud.fake.host.crash(id);
+    await becomes(id, 'stopped');
+    assert.equal(await diary(id), 'operations.diary.seen.stopped');
+    await cloud.fake.host.create(id, false);
+    await becomes(id, 'running');
+    assert.equal((await cloud.instance(id)).consolePort, cloud.fake.domains.get(id)?.vnc?.port);
+    cloud.fake.host.reboot(id);
+    for (const deadline = Date.now() + 5000; Date.now() < deadline && (await diary(id)) !== 'operations.diary.seen.rebooted'; ) await delay(5);
+    assert.equal(await diary(id), 'operations.diary.seen.rebooted');
+  });
+
+  it('ends the wait of a shutdown and of a reboot before the next look', async () => {
+    const { id } = await cloud.running();
+    for (const [action, state] of [['reboot', 'running'], ['shutdown', 'stopped']] as const) {
+      const operation = await cloud.act(id, action);
+      assert.equal((await cloud.ended(operation.id)).state, 'done');
+      assert.equal((await cloud.instance(id)).state, state);
+    }
+  });
+
+  it('compares everything after the connection was lost', async () => {
+    const { id } = await cloud.running();
+    await cloud.fake.refuse();
+    cloud.fake.host.destroy(id);
+    await cloud.fake.accept();
+    await becomes(id, 'stopped');
+  });
+});
