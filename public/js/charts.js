@@ -10,7 +10,15 @@ document.head.append(stylesheet);
 /** what a chart keeps; older points leave on the left */
 const windowMs = 1_800_000;
 
-const cssColour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** A variable's colour as a canvas takes it: the variable itself may be a mix of others. */
+function cssColour(name) {
+  const probe = document.createElement('span');
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
 
 function bytesText(value) {
@@ -20,11 +28,12 @@ function bytesText(value) {
   return `${Math.round(scaled * 10) / 10} ${units[unit]}`;
 }
 
+const timeText = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const numberText = (value) => new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 }).format(value);
 
 /** A line chart in `element`. `series`: [{ label, colour }]; `range`: [low, high] or [0, null] to follow the data. */
 function lineChart(element, { series, columns, range, text }) {
-  const axis = () => ({ stroke: cssColour('--tblr-secondary'), grid: { stroke: cssColour('--tblr-border-color'), width: 1 }, ticks: { show: false } });
+  const axis = { stroke: () => cssColour('--tblr-secondary'), grid: { stroke: () => cssColour('--tblr-border-color'), width: 1 }, ticks: { show: false } };
   const size = () => ({ width: Math.max(200, element.clientWidth), height: 180 });
   const chart = new uPlot({
     ...size(),
@@ -32,7 +41,7 @@ function lineChart(element, { series, columns, range, text }) {
     legend: { show: series.length > 1, live: false },
     cursor: { y: false },
     scales: { x: { time: true }, y: { range: (_chart, _low, high) => [range[0], range[1] ?? Math.max(1, (high ?? 0) * 1.1)] } },
-    axes: [axis(), { ...axis(), size: 70, values: (_chart, ticks) => ticks.map(text) }],
+    axes: [{ ...axis, space: 60, values: (_chart, ticks) => ticks.map((at) => timeText.format(at)) }, { ...axis, size: 70, values: (_chart, ticks) => ticks.map(text) }],
     series: [{}, ...series.map(({ label, colour }) => ({ label, stroke: () => cssColour(colour), width: 1.5, spanGaps: false, points: { show: false }, value: (_chart, value) => (value == null ? '–' : text(value)) }))],
   }, columns, element);
   new ResizeObserver(() => chart.setSize(size())).observe(element);

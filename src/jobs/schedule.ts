@@ -1,5 +1,6 @@
 // Runs jobs: each in its rhythm, never twice at a time, and of several portals on one database only in one. A job has no
 // input and no retries of its own: what a run could not do, the next one does.
+import { setMaxListeners } from 'node:events';
 import { schedule as scheduleCron } from 'node-cron';
 import type { Clock } from '../clock.ts';
 import type { Log } from '../log.ts';
@@ -29,6 +30,7 @@ const leastLeaseMs = 30_000;
 
 export function createSchedule(deps: ScheduleDeps, jobs: readonly Job[], ownerId: string): Schedule {
   const stopping = new AbortController();
+  setMaxListeners(0, stopping.signal);
   const timers = new Map<string, () => void>();
   const running = new Map<string, Promise<void>>();
 
@@ -80,7 +82,10 @@ async function runOnce(deps: ScheduleDeps, job: Job, ownerId: string, stopping: 
   let failure: string | null = null;
   try {
     if (lease !== undefined && !(await lease.claim())) return;
-    await job.run(lease === undefined ? stopping : AbortSignal.any([stopping, lease.lost]));
+    const signal = lease === undefined ? stopping : AbortSignal.any([stopping, lease.lost]);
+    // every call of every host listens to it
+    setMaxListeners(0, signal);
+    await job.run(signal);
   } catch (error) {
     if (stopping.aborted) return;
     failure = error instanceof Error ? error.message : String(error);
