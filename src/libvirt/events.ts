@@ -56,21 +56,22 @@ const backlogMax = 10_000;
 export class EventHub {
   private readonly queues = new Set<EventQueue>();
   private registeredOn: RpcConnection | undefined;
+  /** all registrations on that connection are done */
+  private flowing = false;
 
   /** Registers with a new connection, when anybody listens. */
   async attach(connection: RpcConnection): Promise<void> {
     if (this.queues.size === 0 || this.registeredOn === connection) return;
     this.registeredOn = connection;
+    this.flowing = false;
     connection.onMessage = (procedure, body) => {
       const event = decodeDomainEvent(procedure, body);
-      if (event !== undefined) this.publish(event);
+      // What comes before the last registration is covered by the resync that follows.
+      if (event !== undefined && this.flowing) this.publish(event);
     };
-    try {
-      await Promise.all(Object.values(domainEvents).map(({ eventId }) => register(connection, eventId)));
-    } catch (error) {
-      this.registeredOn = undefined;
-      throw error;
-    }
+    await Promise.all(Object.values(domainEvents).map(({ eventId }) => register(connection, eventId)));
+    if (this.registeredOn !== connection) return;
+    this.flowing = true;
     this.publish({ type: 'resync' });
   }
 
@@ -81,9 +82,10 @@ export class EventHub {
     if (signal?.aborted) queue.end();
     else signal?.addEventListener('abort', () => queue.end(), { once: true });
     if (connection === undefined) return queue;
-    if (this.registeredOn === connection) queue.push({ type: 'resync' });
-    // A connection that cannot register is broken: it is made anew, and `attach` is called again.
-    else this.attach(connection).catch((error: unknown) => connection.fail(error as Error));
+    if (this.registeredOn !== connection) {
+      // A connection that cannot register is broken: it is made anew, and `attach` is called again.
+      this.attach(connection).catch((error: unknown) => connection.fail(error as Error));
+    } else if (this.flowing) queue.push({ type: 'resync' });
     return queue;
   }
 

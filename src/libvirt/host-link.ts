@@ -87,7 +87,8 @@ export class HostLink {
     if (!this.ending.signal.aborted) {
       this.ending.abort();
       this.setStatus('closed', null);
-      await Promise.all([this.connection, ...this.extraConnections].map((connection) => connection?.close()));
+      const open = [this.connection, ...this.extraConnections].filter((connection) => connection !== undefined);
+      await Promise.all(open.map((connection) => connection.close()));
     }
     await this.running;
   }

@@ -1,6 +1,6 @@
 // The shared structures of libvirt's remote protocol (src/remote/remote_protocol.x), by hand.
 import type { TypedParamInput, TypedParams } from '../hypervisor.ts';
-import { array, int, optional, string, struct, uuid, type Codec } from './codec.ts';
+import { array, int, optional, size, string, struct, uuid, type Codec } from './codec.ts';
 import { NameCache, XdrError, type XdrReader, type XdrWriter } from './xdr.ts';
 
 /** most objects of one kind in one reply (REMOTE_DOMAIN_LIST_MAX and its siblings) */
@@ -81,7 +81,4 @@ export function typedParams(maxParams: number): Codec<TypedParams, TypedParamInp
 export const domainStats = struct({ domain, params: typedParams(262_144) });
 
 /** remote_node_get_cpu_stats and remote_node_get_memory_stats */
-export const namedValues = array(
-  struct({ field: string, value: { minBytes: 8, read: (r) => Number(r.uhyper()), write: (w, v) => w.uhyper(v) } as Codec<number> }),
-  16,
-);
+export const namedValues = array(struct({ field: string, value: size }), 16);

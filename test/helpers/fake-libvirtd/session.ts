@@ -99,7 +99,7 @@ export class Session {
 
   private sendEvent<E extends { number: number; message: { write(writer: XdrWriter, value: never): void } }>(event: E, value: Parameters<E['message']['write']>[1]): void {
     const writer = new XdrWriter(headerBytes);
-    event.message.write(writer, value as never);
+    event.message.write(writer, value);
     this.write(writeHeader(writer.finish(), { program: remoteProgram, procedure: event.number, type: frameType.message, serial: 0, status: frameStatus.ok }));
   }
 
