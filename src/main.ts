@@ -15,6 +15,7 @@ import { createLog } from './log.ts';
 import { createMailer } from './mail.ts';
 import type { OperationDeps } from './operations/deps.ts';
 import { createRunner } from './operations/runner.ts';
+import { watchEvents } from './operations/watch-events.ts';
 import { passwordCost } from './password.ts';
 import { openDatabase } from './store/db.ts';
 import { seedFlavours } from './store/flavours.ts';
@@ -46,12 +47,14 @@ async function main(config: Config): Promise<void> {
   const jobs = createJobs({ ...operations, config }, { ownerId: randomUUID() });
   runner.start();
   jobs.start();
+  const watch = watchEvents(operations);
 
   const stop = async (signal: string): Promise<void> => {
     log.info({ signal }, 'stopping');
     // a page that hangs must not keep the process: systemd would kill it without releasing the leases
     setTimeout(() => process.exit(1), 10_000).unref();
     await jobs.stop();
+    await watch.stop();
     await runner.stop();
     consoles.close();
     server.close();
