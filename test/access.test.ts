@@ -5,10 +5,11 @@ import { after, before, describe, it } from 'node:test';
 import { createApiToken, selectTokensByUser } from '../src/store/api-tokens.ts';
 import type { Db } from '../src/store/db.ts';
 import { insertContactMessage } from '../src/store/contact-messages.ts';
+import { upsertDiscrepancy } from '../src/store/discrepancies.ts';
 import { allRoutes, type Route } from '../src/web/routes.ts';
 import { catalogue } from '../src/web/locales/index.ts';
 import { makeRecords, type Records } from './api/records.ts';
-import { loggedIn } from './helpers/accounts.ts';
+import { auditSettled, loggedIn } from './helpers/accounts.ts';
 import type { Client } from './helpers/portal.ts';
 
 let records: Records;
@@ -16,6 +17,7 @@ let routes: Route[];
 let clients: { visitor: Client; user: Client; other: Client; admin: Client };
 let tokenId: string;
 const messageId = crypto.randomUUID();
+const discrepancyId = crypto.randomUUID();
 
 before(async () => {
   records = await makeRecords();
@@ -24,6 +26,7 @@ before(async () => {
   await createApiToken(db, { userId: user.id, name: 'of the user', scope: 'write', expiresAt: Date.now() + 3_600_000 }, Date.now());
   tokenId = (await selectTokensByUser(db, user.id, Date.now()))[0]?.id ?? '';
   await insertContactMessage(db, { id: messageId, at: Date.now(), userId: user.id, name: 'U', email: 'u@example.org', subject: 's', body: 'b' });
+  await upsertDiscrepancy(db, { id: discrepancyId, kind: 'unknown-domain', hostId: records.hostId, instanceId: null, domainUuid: crypto.randomUUID(), domainName: 'stranger' }, Date.now());
   routes = allRoutes(portal.deps);
   clients = { visitor: portal.client(), user: await loggedIn(portal, 'user'), other: await loggedIn(portal, 'other'), admin: await loggedIn(portal, 'admin') };
   for (const client of Object.values(clients)) await client.get('/');
@@ -42,7 +45,7 @@ function pathOf(route: Route): string {
   const resource = /([^/]+)\/:id/.exec(route.path)?.[1] ?? '';
   const id = {
     instances: records.instanceId, operations: records.operationId, tokens: tokenId, users: records.other.id, hosts: records.hostId,
-    images: records.imageId, flavours: records.flavourId, messages: messageId, contact: messageId,
+    images: records.imageId, flavours: records.flavourId, messages: messageId, discrepancies: discrepancyId,
   }[resource];
   if (route.path.includes(':id')) assert.ok(id, `${nameOf(route)}: which id?`);
   const path = route.path.replace(':id', id ?? '').replace(':action', 'start').replace(':token', 'unknown');
@@ -176,8 +179,7 @@ describe('changes', () => {
 
   it('are never made by looking: every page opened twice by everybody leaves the database as it was', async () => {
     const { db } = records.portal.deps;
-    // the audit rows of the tests above get their results when their answers have been sent
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await auditSettled(db);
     const before = await contents(db, written);
     for (let round = 0; round < 2; round++) {
       for (const route of routes.filter((each) => each.method === 'get')) {
