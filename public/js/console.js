@@ -81,6 +81,7 @@ async function openScreen() {
   socket.addEventListener('open', () => { reason = 'disconnected'; });
   socket.addEventListener('close', (event) => { reason = closeWords[event.code] ?? reason; });
   screen.replaceChildren();
+  screen.hidden = false;
   rfb = new RFB(screen, socket, { credentials: { password }, shared: true });
   rfb.scaleViewport = true;
   rfb.background = 'transparent';
@@ -98,6 +99,7 @@ function ended(text) {
   rfb = undefined;
   status.textContent = text;
   screen.replaceChildren();
+  screen.hidden = true;
   opener.hidden = false;
   opener.querySelector('[data-label]').textContent = words.reconnect;
 }
