@@ -80,6 +80,11 @@ export async function releaseIdempotencyKey(db: Db, claim: IdempotencyClaim): Pr
   await db.execute('DELETE FROM idempotency_keys WHERE user_id = ? AND idempotency_key = ? AND claim_id = ? AND status IS NULL', [claim.userId, claim.key, claim.claimId]);
 }
 
+/** Lets the same request take over at once what was begun: whether it was done is not known. */
+export async function endIdempotencyClaim(db: Db, claim: IdempotencyClaim): Promise<void> {
+  await db.execute('UPDATE idempotency_keys SET claimed_until = 0 WHERE user_id = ? AND idempotency_key = ? AND claim_id = ? AND status IS NULL', [claim.userId, claim.key, claim.claimId]);
+}
+
 /** For the clean-up job. At most `limit` rows at once: a big DELETE fails on MySQL Cluster. */
 export async function deleteExpiredIdempotencyKeys(db: Db, now: number, limit = 500): Promise<number> {
   return (await db.execute('DELETE FROM idempotency_keys WHERE expires_at <= ? LIMIT ?', [now, limit])).affectedRows;

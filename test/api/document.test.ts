@@ -1,5 +1,6 @@
 // The OpenAPI document and the routes say the same, both ways.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { apiEndpoints } from '../../src/web/api/endpoints.ts';
 import type { Endpoint } from '../../src/web/api/endpoint.ts';
@@ -31,6 +32,12 @@ describe('the OpenAPI document', () => {
     const served = allRoutes(portal.deps).filter((route) => route.path.startsWith('/api/')).map((route) => `${route.method} ${openApiPath(route.path)}`);
     assert.deepEqual(documented.sort(), served.filter((route) => route !== 'get /api/v1/openapi.json').sort());
     assert.equal(apiRoutes(portal.deps).length, endpoints.length + 1);
+  });
+
+  it('is complete in docs/api.md', () => {
+    const page = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
+    const missing = endpoints.map((endpoint) => `${endpoint.method.toUpperCase()} ${openApiPath(endpoint.path)}`).filter((name) => !page.includes(`\`${name}\``));
+    assert.deepEqual(missing, []);
   });
 
   it('has a handler behind each description', async () => {

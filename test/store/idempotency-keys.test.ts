@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import {
-  claimIdempotencyKey, deleteExpiredIdempotencyKeys, releaseIdempotencyKey, updateIdempotencyAnswer, type IdempotencyClaim,
+  claimIdempotencyKey, endIdempotencyClaim, deleteExpiredIdempotencyKeys, releaseIdempotencyKey, updateIdempotencyAnswer, type IdempotencyClaim,
 } from '../../src/store/idempotency-keys.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
@@ -72,6 +72,13 @@ describe('idempotency keys', () => {
     await releaseIdempotencyKey(database.db, claim);
     await updateIdempotencyAnswer(database.db, claim, { status: 202, response: { body: 'late' } });
     assert.equal((await claimIdempotencyKey(database.db, again(claim), now + minuteMs)).outcome, 'in-progress');
+  });
+
+  it('may be taken over at once when its holder says that it does not know', async () => {
+    const claim = aClaim();
+    await claimIdempotencyKey(database.db, claim, now);
+    await endIdempotencyClaim(database.db, claim);
+    assert.deepEqual(await claimIdempotencyKey(database.db, again(claim), now + 5), { outcome: 'claimed', since: now });
   });
 
   it('is cleaned up in batches', async () => {

@@ -3,7 +3,7 @@ import { createHmac, randomUUID } from 'node:crypto';
 import type { Request } from 'express';
 import { AppError, say } from '../../errors.ts';
 import type { User } from '../../model/user.ts';
-import { claimIdempotencyKey, releaseIdempotencyKey, updateIdempotencyAnswer, type IdempotencyClaim } from '../../store/idempotency-keys.ts';
+import { claimIdempotencyKey, endIdempotencyClaim, releaseIdempotencyKey, updateIdempotencyAnswer, type IdempotencyClaim } from '../../store/idempotency-keys.ts';
 import type { WebDeps } from '../deps.ts';
 import type { Endpoint, Reply } from './endpoint.ts';
 
@@ -63,8 +63,9 @@ async function runClaimed(deps: WebDeps, endpoint: Endpoint, claim: IdempotencyC
   try {
     reply = await work();
   } catch (error) {
-    // an expected failure did nothing and may be tried again; after a bug nobody knows, so the claim stands until it runs out
-    if (error instanceof AppError) await releaseIdempotencyKey(deps.db, claim);
+    // a refusal did nothing: the key is free again. Otherwise nobody knows, and the next try must make the same thing.
+    const didNothing = error instanceof AppError && error.kind !== 'host-unavailable';
+    await (didNothing ? releaseIdempotencyKey : endIdempotencyClaim)(deps.db, claim);
     throw error;
   }
   const kept = endpoint.secret !== true && Buffer.byteLength(JSON.stringify(reply)) <= maxAnswerBytes;

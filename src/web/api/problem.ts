@@ -3,7 +3,7 @@ import type { Request, Response } from 'express';
 import { z } from 'zod';
 import { errorKinds, type AppError } from '../../errors.ts';
 import { sentenceText } from '../locales/index.ts';
-import { apiTranslate } from './language.ts';
+import { apiLanguage, apiTranslate } from './language.ts';
 
 /** What a program switches on: our kinds, and those of HTTP itself (unreadable, too large, a bug of ours). */
 export const problemKinds = [...errorKinds, 'malformed', 'too-large', 'internal'] as const;
@@ -41,5 +41,6 @@ export function sendProblem(req: Request, res: Response, error: AppError, status
     ...(error.retryAfterSeconds === undefined ? {} : { retryAfter: error.retryAfterSeconds }),
   };
   if (status === 401) res.set('www-authenticate', 'Bearer realm="api"');
+  res.vary('Accept-Language').set('content-language', apiLanguage(req));
   res.status(status).type('application/problem+json').send(JSON.stringify(problem));
 }

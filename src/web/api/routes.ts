@@ -22,7 +22,7 @@ export function apiRoutes(deps: WebDeps): Route[] {
       method: 'get',
       path: `${paths.api}/openapi.json`,
       access: 'visitor',
-      handler: (req, res) => void res.set('vary', 'Accept-Language').json(openApiDocument(endpoints, apiTranslate(req), deps.config.publicUrl)),
+      handler: (req, res) => void res.vary('Accept-Language').json(openApiDocument(endpoints, apiTranslate(req), deps.config.publicUrl)),
     },
     ...endpoints.map((endpoint): Route => ({
       method: endpoint.method,
@@ -52,7 +52,7 @@ async function serve(deps: WebDeps, endpoint: Endpoint, req: Request, res: Respo
   if (reply.location !== undefined) res.location(reply.location);
   const link = linkHeader(req.originalUrl, reply.body);
   if (link !== undefined) res.set('link', link);
-  res.vary('Accept-Language').status(endpoint.status);
+  res.vary('Accept-Language').set('content-language', apiLanguage(req)).status(endpoint.status);
   if (endpoint.response === undefined) res.end();
   else res.json(reply.body);
 }
