@@ -3,7 +3,7 @@
 # running daemon of the machine's.
 PACKAGES_HOST="iproute2:ip util-linux:unshare libvirt-daemon:libvirtd libvirt-clients:virsh qemu-system-x86:qemu-system-x86_64
  qemu-utils:qemu-img dnsmasq-base:dnsmasq procps:pgrep"
-PACKAGES_IMAGE="busybox-static:busybox cpio:cpio dosfstools:mkfs.vfat e2fsprogs:mke2fs fdisk:sfdisk mtools:mcopy
+PACKAGES_IMAGE="cpio:cpio dosfstools:mkfs.vfat e2fsprogs:mke2fs fdisk:sfdisk mtools:mcopy
  syslinux:syslinux syslinux-common:/usr/lib/syslinux/mbr/mbr.bin qemu-utils:qemu-img dpkg:dpkg-deb"
 PACKAGES_DATABASE="mariadb-server-core:mariadbd mariadb-client-core:mariadb util-linux:setpriv"
 PACKAGES_PORTAL="ca-certificates:/etc/ssl/certs/ca-certificates.crt curl:curl openssh-client:ssh gnutls-bin:certtool"
