@@ -95,7 +95,7 @@ export const accounts = defineMessages({
   'users.state.disabled': ['disabled', '已停用'],
   'users.since': ['Since', '建立時間'],
   'users.usage': ['Usage', '用量'],
-  'users.usage-of': ['{{instances}} machines: {{vcpus}} CPUs, {{memory}} memory, {{disk}} disk', '{{instances}} 台：{{vcpus}} 核心、記憶體 {{memory}}、硬碟 {{disk}}'],
+  'users.usage-of': ['Machines {{instances}}, CPUs {{vcpus}}, memory {{memory}}, disk {{disk}}', '虛擬機器 {{instances}}、核心 {{vcpus}}、記憶體 {{memory}}、硬碟 {{disk}}'],
   'users.sessions': ['Sessions open', '登入階段數'],
   'users.access': ['Access', '存取權限'],
   'users.new': ['Add a user', '新增使用者'],
