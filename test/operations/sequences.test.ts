@@ -20,6 +20,8 @@ const patient = { ...quickRunner, times: { ...quickRunner.times, waitForHostMs: 
 before(async () => {
   cloud = await createCloud({ fakes: [{}, {}], cpus: 8, quota: 6 });
   runner = cloud.startRunner(patient);
+  // another portal, all the while
+  cloud.startRunner(patient);
   watch = watchEvents(cloud.deps);
 });
 after(async () => {

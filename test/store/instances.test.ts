@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import { say } from '../../src/errors.ts';
+import type { Instance } from '../../src/model/instance.ts';
+import type { User } from '../../src/model/user.ts';
+import type { Database } from '../../src/store/db.ts';
+import { insertInstanceEvent, selectInstanceEvents } from '../../src/store/instance-events.ts';
+import { insertInstancePlacement, selectOptionalInstancePlacement } from '../../src/store/instance-placements.ts';
+import { insertInstanceSeed, selectOptionalInstanceSeed } from '../../src/store/instance-seeds.ts';
+import {
+  claimInstance, countInstancesByState, countInstancesByUser, insertInstance, loadInstance, releaseInstance, selectInstancesByUser, selectInstancesPage,
+  selectOptionalInstance, updateObservedInstance, type NewInstance,
+} from '../../src/store/instances.ts';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
+
+let database: TestDatabase;
+let db: Database;
+const alice = randomUUID();
+const bob = randomUUID();
+const hostId = randomUUID();
+let number = 0;
+
+function anInstance(over: Partial<NewInstance> = {}): NewInstance {
+  number++;
+  const mac = number.toString(16).padStart(6, '0').match(/../g)?.join(':') ?? '';
+  return {
+    id: randomUUID(), userId: alice, name: `vm-${String(number).padStart(4, '0')}`, vcpus: 1, memoryMib: 512, diskGib: 2, imageId: randomUUID(), hostId, poolId: randomUUID(),
+    mac: `52:54:00:${mac}`, subjectId: number, createdAt: number, operationId: randomUUID(), operationKind: 'instance-create', ...over,
+  };
+}
+
+/** inserted, and let go by its creation */
+async function settled(over: Partial<NewInstance> = {}): Promise<Instance> {
+  const instance = anInstance(over);
+  await insertInstance(db, instance);
+  await releaseInstance(db, instance.id, instance.operationId, { state: 'stopped' }, 5000);
+  return (await selectOptionalInstance(db, instance.id)) ?? assert.fail();
+}
+
+before(async () => {
+  database = await createTestDatabase();
+  db = database.db;
+});
+after(() => database.close());
+
+describe('a user with 1,000 instances', () => {
+  before(async () => {
+    for (let batch = 0; batch < 10; batch++) await Promise.all(Array.from({ length: 100 }, () => insertInstance(db, anInstance())));
+    await insertInstance(db, anInstance({ userId: bob, name: 'vm-0001' }));
+  });
+
+  it('is listed by pages, by name', async () => {
+    const pages = await Promise.all([1, 2, 20, 21].map((page) => selectInstancesByUser(db, alice, { page, pageSize: 50 })));
+    assert.deepEqual(pages.map((page) => [page.length, page[0]?.name]), [[50, 'vm-0001'], [50, 'vm-0051'], [50, 'vm-0951'], [0, undefined]]);
+    assert.equal(await countInstancesByUser(db, alice), 1000);
+    assert.ok(pages.flat().every((instance) => instance.userId === alice));
+  });
+
+  it('is searched by part of the name, letters large or small, signs as they are', async () => {
+    assert.deepEqual((await selectInstancesByUser(db, alice, { page: 1, pageSize: 50, search: 'VM-001' })).length, 10);
+    assert.equal(await countInstancesByUser(db, alice, '_'), 0);
+    assert.equal(await countInstancesByUser(db, alice, '%'), 0);
+  });
+
+  it('is read by index, without sorting', async () => {
+    const [plan] = await db.query<{ key: string; Extra: string; rows: number }>('EXPLAIN SELECT id, name, state FROM instances WHERE user_id = ? ORDER BY name LIMIT 50 OFFSET 100', [alice]);
+    assert.equal(plan?.key, 'user_id_name');
+    assert.ok(!(plan?.Extra ?? '').includes('filesort'), plan?.Extra);
+  });
+
+  it('is among all instances for an admin, newest first', async () => {
+    const all = await selectInstancesPage(db, { page: 1, pageSize: 50 });
+    assert.deepEqual([all.total, all.instances.length, all.instances[0]?.userId], [1001, 50, bob]);
+    const some = await selectInstancesPage(db, { page: 2, pageSize: 5, search: 'vm-01', userId: alice, state: 'creating', hostId });
+    assert.deepEqual([some.total, some.instances.length], [100, 5]);
+    assert.deepEqual(await countInstancesByState(db, bob), { creating: 1, stopped: 0, running: 0, paused: 0, failed: 0, lost: 0 });
+  });
+});
+
+describe('whose it is', () => {
+  it('is not found when it is another’s, unless one is an admin', async () => {
+    const instance = await settled();
+    const person = (id: string, role: User['role']): User => ({ id, role }) as User;
+    assert.equal((await loadInstance(db, person(alice, 'user'), instance.id)).id, instance.id);
+    assert.equal((await loadInstance(db, person(bob, 'admin'), instance.id)).id, instance.id);
+    for (const id of [instance.id, randomUUID(), 'nonsense', '']) await assert.rejects(loadInstance(db, person(bob, 'user'), id), { kind: 'not-found' });
+  });
+});
+
+describe('holding an instance', () => {
+  it('has one winner', async () => {
+    const { id } = await settled();
+    const claims = await Promise.all(Array.from({ length: 10 }, () =>
+      claimInstance(db, id, { operationId: randomUUID(), operationKind: 'instance-start', states: ['stopped'] })));
+    assert.equal(claims.filter(Boolean).length, 1);
+  });
+
+  it('needs one of the states', async () => {
+    const { id } = await settled();
+    assert.equal(await claimInstance(db, id, { operationId: randomUUID(), operationKind: 'instance-shutdown', states: ['running', 'paused'] }), false);
+  });
+
+  it('ends by its operation alone, and once', async () => {
+    const { id } = await settled();
+    const operationId = randomUUID();
+    await claimInstance(db, id, { operationId, operationKind: 'instance-start', states: ['stopped'] });
+    assert.equal(await releaseInstance(db, id, randomUUID(), { state: 'running' }, 6000), false);
+    assert.equal(await releaseInstance(db, id, operationId, { state: 'running', consolePort: 5901 }, 6000), true);
+    assert.equal(await releaseInstance(db, id, operationId, { state: 'stopped' }, 7000), false);
+    const instance = await selectOptionalInstance(db, id);
+    assert.deepEqual([instance?.state, instance?.stateAt, instance?.consolePort, instance?.operationId, instance?.operationKind], ['running', 6000, 5901, null, null]);
+  });
+});
+
+describe('an observation', () => {
+  it('is written once, and not over a newer record', async () => {
+    const seen = await settled();
+    assert.equal(await updateObservedInstance(db, seen, { state: 'running' }, 6000), true);
+    assert.equal(await updateObservedInstance(db, seen, { state: 'lost', problem: say('operations.lost') }, 6001), false);
+    const now = (await selectOptionalInstance(db, seen.id)) ?? assert.fail();
+    // back to the same state within the same millisecond: still another record
+    assert.equal(await updateObservedInstance(db, now, { state: 'stopped' }, 6000), true);
+    assert.equal(await updateObservedInstance(db, { ...now, state: 'stopped' }, { state: 'running' }, 6000), false);
+    assert.equal((await selectOptionalInstance(db, seen.id))?.stateAt, 6001);
+  });
+
+  it('is not written while an operation holds the instance', async () => {
+    const seen = await settled();
+    await claimInstance(db, seen.id, { operationId: randomUUID(), operationKind: 'instance-start', states: ['stopped'] });
+    assert.equal(await updateObservedInstance(db, seen, { state: 'running' }, 6000), false);
+  });
+});
+
+describe('what belongs to an instance', () => {
+  it('has a diary, newest first, each event once', async () => {
+    const instanceId = randomUUID();
+    const id = randomUUID();
+    const event = { id, instanceId, at: 5, userId: alice, sentence: say('operations.lost'), reason: say('operations.failed.domain-gone', { host: 'h' }) };
+    await insertInstanceEvent(db, event);
+    await insertInstanceEvent(db, event);
+    await insertInstanceEvent(db, { instanceId, at: 6, userId: null, sentence: say('operations.create.cancelled') });
+    const events = await selectInstanceEvents(db, instanceId);
+    assert.deepEqual(events.map(({ sentence, reason }) => [sentence.key, reason]), [['operations.create.cancelled', null], ['operations.lost', event.reason]]);
+    assert.equal((await selectInstanceEvents(db, instanceId, 1)).length, 1);
+  });
+
+  it('cuts what is too long instead of failing', async () => {
+    const instanceId = randomUUID();
+    await insertInstanceEvent(db, { instanceId, at: 5, userId: null, sentence: say('operations.lost', { reason: '長'.repeat(5000), host: 'h' }) });
+    const [event] = await selectInstanceEvents(db, instanceId);
+    assert.equal(event?.sentence.params?.['host'], 'h');
+    assert.match(String(event?.sentence.params?.['reason']), /^長+…$/);
+  });
+
+  it('keeps seed and placement as they were', async () => {
+    const id = randomUUID();
+    const seed = { sshKey: 'ssh-ed25519 AAAA a@b', userData: '#cloud-config\n# 註解\n' };
+    await insertInstanceSeed(db, id, seed);
+    assert.deepEqual(await selectOptionalInstanceSeed(db, id), seed);
+    const considered = Array.from({ length: 400 }, (_, index) => ({ hostId: randomUUID(), hostName: `host${index}`, score: index, reasons: [say('admission.capacity.race')] }));
+    await insertInstancePlacement(db, id, { hostId: 'h', hostName: 'host', considered }, 7);
+    const placement = await selectOptionalInstancePlacement(db, id);
+    assert.ok((placement?.placement.considered.length ?? 0) >= 50, 'as many as fit');
+    assert.equal(placement?.placement.hostName, 'host');
+    assert.equal(await selectOptionalInstanceSeed(db, randomUUID()), undefined);
+  });
+});
