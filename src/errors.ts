@@ -8,7 +8,7 @@ export interface Sentence {
   readonly params?: Readonly<Record<string, string | number>>;
 }
 
-/** Makes a Sentence. A test finds every `say('…')` in the sources and looks its key up in the catalogue. */
+/** Makes a Sentence. A test finds every call of it in the sources and looks its key up in the catalogue. */
 export function say(key: string, params?: Readonly<Record<string, string | number>>): Sentence {
   return params === undefined ? { key } : { key, params };
 }
