@@ -11,7 +11,6 @@ declare module 'express-session' {
     userId: string;
     /** the user's sessionEpoch at login; another one now means that this session is over */
     epoch: number;
-    csrfToken: string;
     flashes: Flash[];
   }
 }
