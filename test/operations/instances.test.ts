@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { AppError } from '../../src/errors.ts';
+import type { AppError } from '../../src/errors.ts';
 import { parseDomainXml } from '../../src/libvirt/domain-xml.ts';
 import { requestCancel } from '../../src/operations/cancel.ts';
 import { submitInstanceCreate } from '../../src/operations/instance-create.ts';

@@ -19,7 +19,10 @@ before(async () => {
 after(() => cloud.close());
 
 const compare = async (): Promise<void> => reconcileHost(cloud.deps, await selectHost(cloud.db, cloud.hostIds[0] ?? ''));
-const found = async (): Promise<[string, string][]> => (await selectDiscrepancies(cloud.db)).map(({ kind, domainUuid }): [string, string] => [kind, domainUuid]).sort();
+const found = async (): Promise<[string, string][]> => {
+  const rows = (await selectDiscrepancies(cloud.db)).map(({ kind, domainUuid }): [string, string] => [kind, domainUuid]);
+  return rows.sort(([a], [b]) => a.localeCompare(b));
+};
 const diary = async (id: string): Promise<string | undefined> => (await selectInstanceEvents(cloud.db, id))[0]?.sentence.key;
 
 describe('comparing a host with the records', () => {
@@ -91,7 +94,7 @@ describe('comparing a host with the records', () => {
   it('reports volumes whose instance is gone', async () => {
     const { id } = await cloud.running();
     const host = await selectHost(cloud.db, cloud.hostIds[0] ?? '');
-    await cloud.fake.host.pool('default').addFile({ name: 'notes.txt', capacityBytes: 1 });
+    cloud.fake.host.pool('default').addFile({ name: 'notes.txt', capacityBytes: 1 });
     await cloud.db.execute('UPDATE instances SET id = ? WHERE id = ?', ['22222222-2222-4222-8222-222222222222', id]);
     await reconcileVolumes(cloud.deps, host);
     assert.deepEqual((await found()).filter(([kind]) => kind === 'leftover-volume').map(([, uuid]) => uuid).includes(id), true);

@@ -264,7 +264,7 @@ describe('cancelling', () => {
     const notes: string[] = [];
     const runner = start(definitionOf((words) => void notes.push(words), {
       a: { cancellable: true },
-      b: { cancellable: true, run: async (run) => void (await delay(10_000, undefined, { signal: run.signal })) },
+      b: { cancellable: true, run: (run) => delay(10_000, undefined, { signal: run.signal }) },
     }));
     const id = await submit();
     await until(id, (operation) => operation.cancellable && operation.state === 'running' && notes.includes('run a'));
@@ -316,7 +316,7 @@ describe('stopping', () => {
   it('interrupts a step that takes too long; another runs it again', async () => {
     let runs = 0;
     const definition = definitionOf(() => undefined, {
-      b: { run: async (run) => void (runs++ === 0 ? await delay(60_000, undefined, { signal: run.signal }) : undefined) },
+      b: { run: (run) => (runs++ === 0 ? delay(60_000, undefined, { signal: run.signal }) : Promise.resolve()) },
     });
     const id = await submit();
     const first = start(definition, { limits: { ...quick.limits, stopMs: 50 } });
