@@ -1,7 +1,8 @@
 // Streams on connections of their own: a reader that cannot keep up stops the reading of a whole connection, and bulk
 // data must not stand before the polls of the control connection.
-import type { Readable } from 'node:stream';
+import { Transform, type Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { AbortError, HostUnavailableError } from './errors.ts';
 import type { CallOptions } from './hypervisor.ts';
 import type { HostLink } from './host-link.ts';
 import type { Args, procedures, ProcedureName, Reply } from './rpc/procedures.ts';
@@ -17,7 +18,7 @@ export async function openBidirectional<N extends ProcedureName>(link: HostLink,
     const opened = await connection.openStream(name, args, options);
     const { stream } = opened;
     const { signal } = options;
-    const onAbort = () => { stream.destroy(signal?.reason as Error); };
+    const onAbort = () => { stream.destroy(new AbortError(signal as AbortSignal)); };
     signal?.addEventListener('abort', onAbort, { once: true });
     stream.once('close', () => {
       signal?.removeEventListener('abort', onAbort);
@@ -40,25 +41,33 @@ export async function openDownload<N extends ProcedureName>(link: HostLink, name
  * fails the stream is aborted on the daemon's side too, and what it has written so far is the caller's to remove.
  */
 export async function upload<N extends ProcedureName>(link: HostLink, name: N, args: Args<Table[N]>, body: Readable, lengthBytes: number, options: CallOptions): Promise<void> {
-  const deadline = options.timeoutMs === undefined || options.timeoutMs === Infinity ? [] : [AbortSignal.timeout(options.timeoutMs)];
-  const signal = AbortSignal.any([...deadline, ...(options.signal === undefined ? [] : [options.signal])]);
-  let opened: Opened<N>;
+  const { timeoutMs = Infinity } = options;
+  const deadline = timeoutMs === Infinity ? undefined : AbortSignal.timeout(timeoutMs);
+  const signals = [deadline, options.signal].filter((signal) => signal !== undefined);
   try {
-    opened = await openBidirectional(link, name, args, { signal });
+    const { stream } = await openBidirectional(link, name, args, { signal: AbortSignal.any(signals) });
+    stream.resume();
+    await pipeline(body, exactly(lengthBytes), stream);
   } catch (error) {
     body.destroy();
+    if (deadline?.aborted === true && options.signal?.aborted !== true) {
+      throw new HostUnavailableError(`the upload did not end within ${timeoutMs} ms`, { cause: error });
+    }
     throw error;
   }
-  opened.stream.resume();
-  await pipeline(body, (chunks: AsyncIterable<Buffer>) => exactly(chunks, lengthBytes), opened.stream);
 }
 
-async function* exactly(chunks: AsyncIterable<Buffer>, lengthBytes: number): AsyncGenerator<Buffer> {
+/** Passes bytes through and fails when they are not as many as announced. */
+function exactly(lengthBytes: number): Transform {
   let sent = 0;
-  for await (const chunk of chunks) {
-    sent += chunk.length;
-    if (sent > lengthBytes) throw new RangeError(`the body is longer than the ${lengthBytes} bytes announced`);
-    yield chunk;
-  }
-  if (sent < lengthBytes) throw new RangeError(`the body ended after ${sent} of ${lengthBytes} bytes`);
+  return new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      sent += chunk.length;
+      if (sent > lengthBytes) done(new RangeError(`the body is longer than the ${lengthBytes} bytes announced`));
+      else done(null, chunk);
+    },
+    flush(done) {
+      done(sent < lengthBytes ? new RangeError(`the body ended after ${sent} of ${lengthBytes} bytes`) : null);
+    },
+  });
 }

@@ -20,6 +20,8 @@ export interface PrivateLibvirtd {
   readonly poolPath: string;
   readonly network: string;
   readonly address: string;
+  /** what to put before a command that shall run inside the host */
+  readonly inside: readonly string[];
   /** ends libvirtd and every guest */
   stop(): Promise<void>;
 }
@@ -37,7 +39,7 @@ export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
   const host = JSON.parse(stdout) as { uri: string; pool: string; poolPath: string; network: string; address: string };
   const socketPath = host.uri.replace(/^.*socket=/, '');
   return {
-    socketPath, ...host, testUri: `test+unix:///default?socket=${socketPath}`,
+    socketPath, ...host, inside: [hostScript, 'exec', dir], testUri: `test+unix:///default?socket=${socketPath}`,
     async stop() {
       await run(hostScript, ['stop', dir]);
       await rm(dir, { recursive: true, force: true });

@@ -37,9 +37,8 @@ export function spawnSsh(uri: LibvirtUri, signal: AbortSignal): Promise<Duplex> 
     stdout.on('data', (chunk: Buffer) => { if (!socket.push(chunk)) stdout.pause(); });
     child.once('spawn', () => resolve(socket));
     child.once('error', (error) => {
-      const reason = new HostUnavailableError(`cannot run ssh: ${error.message}`, { cause: error });
-      reject(reason);
-      socket.destroy(reason);
+      reject(new HostUnavailableError(`cannot run ssh: ${error.message}`, { cause: error }));
+      socket.destroy();
     });
     child.once('close', (code) => {
       const words = lastWords.trim();

@@ -1,0 +1,93 @@
+// Live migration between two fake hosts, as the product uses it: on a connection of its own, watched from the other one.
+import assert from 'node:assert/strict';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { isNoDomain, isOperationAborted, LibvirtError } from '../../src/libvirt/errors.ts';
+import type { Hypervisor } from '../../src/libvirt/hypervisor.ts';
+import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
+import { plainDomainXml } from '../helpers/fake-libvirtd/host.ts';
+import { startFakeLibvirtd, type FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
+
+const uuid = '11111111-2222-4333-8444-555555555555';
+/** VIR_MIGRATE_LIVE | PERSIST_DEST | UNDEFINE_SOURCE */
+const flags = 1 | 8 | 16;
+
+describe('live migration', () => {
+  let from: FakeLibvirtd, to: FakeLibvirtd;
+  let source: Hypervisor, target: Hypervisor;
+  beforeEach(async () => {
+    from = await startFakeLibvirtd({ hostname: 'from', domains: [plainDomainXml('a', { uuid })], migrationMs: 150 });
+    to = await startFakeLibvirtd({ hostname: 'to', listen: { tcpPort: 0 }, vncBasePort: 6000 });
+    source = openHypervisor(from.uri);
+    target = openHypervisor(to.uri);
+    await source.domain.create(uuid);
+  });
+  afterEach(async () => {
+    await Promise.all([source.close(), target.close()]);
+    await Promise.all([from.close(), to.close()]);
+  });
+  const migrate = () => source.domain.migrate(uuid, { destinationUri: to.uri, params: { bandwidth: { type: 'ullong', value: 100 } }, flags });
+
+  it('moves the domain, with progress meanwhile and statistics afterwards', async () => {
+    await source.domain.updateDevice(uuid, '<graphics type="vnc" passwd="abcd1234" passwdValidTo="2030-01-01T00:00:00"/>', { live: true, config: false });
+    const done = migrate();
+    await delay(60);
+    const { type, params } = await source.domain.getJobStats(uuid);
+    assert.equal(type, 2);
+    assert.ok(Number(params['memory_processed']) > 0 && Number(params['memory_remaining']) > 0);
+    await done;
+    assert.equal((await target.domain.getState(uuid)).state, 'running');
+    assert.equal(await source.domain.lookupByUUID(uuid), undefined);
+    assert.deepEqual(to.domains.get(uuid)?.vnc, { port: 6000, password: 'abcd1234', passwordValidTo: '2030-01-01T00:00:00' });
+  });
+
+  it('tells its rounds and its end as events', async () => {
+    const seen: string[] = [];
+    void (async () => { for await (const event of source.events()) seen.push(event.type === 'lifecycle' ? `${event.event}/${event.detail}` : event.type); })();
+    for (let i = 0; seen.length < 1 && i < 200; i++) await delay(5);
+    await migrate();
+    await source.node.getHostname();
+    assert.deepEqual(seen, ['resync', 'migration-iteration', 'migration-iteration', 'migration-iteration', 'suspended/migrated', 'undefined/removed', 'stopped/migrated', 'job-completed']);
+  });
+
+  it('can be canceled, and then nothing has moved', async () => {
+    const done = assert.rejects(migrate(), isOperationAborted);
+    await delay(40);
+    await source.domain.abortJob(uuid);
+    await done;
+    assert.equal((await source.domain.getState(uuid)).state, 'running');
+    assert.equal(await target.domain.lookupByUUID(uuid), undefined);
+  });
+
+  it('goes on when the one who asked gives up', async () => {
+    const stop = new AbortController();
+    const asked = source.domain.migrate(uuid, { destinationUri: to.uri, params: {}, flags }, { signal: stop.signal });
+    setTimeout(() => stop.abort(), 30);
+    await assert.rejects(asked, (error: unknown) => (error as Error).name === 'AbortError');
+    for (let i = 0; (await target.domain.lookupByUUID(uuid)) === undefined && i < 200; i++) await delay(5);
+    assert.equal((await target.domain.getState(uuid)).state, 'running');
+    await assert.rejects(source.domain.getState(uuid), isNoDomain);
+  });
+
+  it('is refused where it cannot work, and nothing has moved', async () => {
+    const cases: [name: string, uri: string, code: number][] = [['nobody there', 'qemu+tcp://127.0.0.1:1/system', 38], ['itself', from.uri.replace('unix:///', 'tcp://x/'), 38]];
+    for (const [name, destinationUri, code] of cases) {
+      await assert.rejects(source.domain.migrate(uuid, { destinationUri, params: {}, flags }), (error: unknown) => error instanceof LibvirtError && error.code === code, name);
+    }
+    await target.domain.defineXML(plainDomainXml('a'));
+    await assert.rejects(migrate(), /already exists with uuid/);
+    assert.equal((await source.domain.getState(uuid)).state, 'running');
+  });
+
+  it('takes no destination without a host', async () => {
+    for (const destinationUri of ['qemu:///system', 'qemu+unix:///system']) {
+      await assert.rejects(source.domain.migrate(uuid, { destinationUri, params: {}, flags }), RangeError);
+    }
+  });
+
+  it('leaves all four places of the control connection free', async () => {
+    const moves = migrate();
+    await Promise.all(Array.from({ length: 8 }, () => source.node.getHostname({ timeoutMs: 100 })));
+    await moves;
+  });
+});
