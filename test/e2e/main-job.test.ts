@@ -185,7 +185,7 @@ function walk(language: Language, cloud: () => Cloud, browser: () => Browser): v
   it('shows the same screen in the browser', async () => {
     await page.locator('#screen-open').click();
     await page.locator('#screen-frame canvas').waitFor({ timeout: 20_000 });
-    await page.getByText(t('console.connected'), { exact: false }).first().waitFor({ timeout: 20_000 });
+    await page.locator('#screen-status', { hasText: t('console.connected') }).waitFor({ timeout: 20_000 });
   });
 
   it('is seen in both monitors, with figures and their age', async () => {
