@@ -60,6 +60,8 @@ function download(name, text) {
 
 const frame = document.getElementById('screen-frame');
 const screen = document.getElementById('screen');
+const tools = document.getElementById('screen-tools');
+const pasteForm = document.getElementById('screen-paste-form');
 const status = document.getElementById('screen-status');
 const closeWords = { 4000: 'ended', 4401: 'sessionOver', 4404: 'gone', 4408: 'idle', 4503: 'unreachable' };
 let rfb;
@@ -82,6 +84,7 @@ async function openScreen() {
   socket.addEventListener('close', (event) => { reason = closeWords[event.code] ?? reason; });
   screen.replaceChildren();
   screen.hidden = false;
+  tools.hidden = false;
   rfb = new RFB(screen, socket, { credentials: { password }, shared: true });
   rfb.scaleViewport = true;
   rfb.background = 'transparent';
@@ -100,6 +103,8 @@ function ended(text) {
   status.textContent = text;
   screen.replaceChildren();
   screen.hidden = true;
+  tools.hidden = true;
+  pasteForm.hidden = true;
   opener.hidden = false;
   opener.querySelector('[data-label]').textContent = words.reconnect;
 }
@@ -120,8 +125,8 @@ keyboard.addEventListener('keydown', (event) => {
   rfb?.sendKey(keysym, event.code);
 });
 
-on('screen-paste', () => { document.getElementById('screen-paste-form').hidden = !document.getElementById('screen-paste-form').hidden; });
-document.getElementById('screen-paste-form').addEventListener('submit', (event) => {
+on('screen-paste', () => { pasteForm.hidden = !pasteForm.hidden; });
+pasteForm.addEventListener('submit', (event) => {
   event.preventDefault();
   event.stopPropagation();
   const box = document.getElementById('screen-paste-text');

@@ -6,6 +6,13 @@ const intervalMs = 700;
 
 for (const element of document.querySelectorAll('[data-operation]')) follow(element);
 
+// the machine went off by itself, or somebody does something with it in another window: what can be done now is another page
+document.addEventListener('live:row', ({ detail }) => {
+  const shown = document.querySelector('[data-shown-state]');
+  if (!shown || document.querySelector('[data-operation]') || detail.state === undefined) return;
+  if (detail.key === shown.dataset.live && detail.state !== shown.dataset.shownState) setTimeout(() => location.reload(), 500);
+});
+
 async function follow(element) {
   if (element.querySelector('[data-ended=true]')) return;
   let failures = 0;

@@ -4,6 +4,7 @@ import { localTimes } from './app.js';
 
 const form = document.getElementById('wizard');
 const panel = document.getElementById('verdict');
+const summary = document.getElementById('verdict-summary');
 const keys = ['vcpus', 'memoryMib', 'diskGib'];
 const sliders = Object.fromEntries([...form.querySelectorAll('[data-slider]')].map((slider) => [slider.dataset.slider, slider]));
 const boxes = Object.fromEntries(keys.map((key) => [key, form.elements[key]]));
@@ -61,6 +62,8 @@ async function ask() {
     if (focused) panel.querySelector('button, a')?.focus();
     localTimes(panel);
     takeBounds();
+    // phones show the panel below the buttons
+    summary.textContent = ['[data-verdict-text]', '[data-price-total]'].map((part) => panel.querySelector(part)?.textContent ?? '').join(' ');
     askAgain();
   } catch (error) {
     if (error.name === 'AbortError') return;
