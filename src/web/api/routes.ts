@@ -1,6 +1,7 @@
 // The API's part of the route table: every endpoint, and the document that describes them.
 import type { Request, Response } from 'express';
 import { AppError, say } from '../../errors.ts';
+import type { Language } from '../../model/user.ts';
 import { currentUser, contextOf } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { noteAudit } from '../middleware/guard.ts';
@@ -17,12 +18,19 @@ import { linkHeader } from './paging.ts';
 
 export function apiRoutes(deps: WebDeps): Route[] {
   const endpoints = apiEndpoints(deps);
+  // anybody may ask for it, and making it takes some ms
+  const documents = new Map<Language, string>();
+  const documentFor = (req: Request): string => {
+    const made = documents.get(apiLanguage(req)) ?? JSON.stringify(openApiDocument(endpoints, apiTranslate(req), deps.config.publicUrl));
+    documents.set(apiLanguage(req), made);
+    return made;
+  };
   return [
     {
       method: 'get',
       path: `${paths.api}/openapi.json`,
       access: 'visitor',
-      handler: (req, res) => void res.vary('Accept-Language').json(openApiDocument(endpoints, apiTranslate(req), deps.config.publicUrl)),
+      handler: (req, res) => void res.vary('Accept-Language').set('content-language', apiLanguage(req)).type('json').send(documentFor(req)),
     },
     ...endpoints.map((endpoint): Route => ({
       method: endpoint.method,
