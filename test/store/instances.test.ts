@@ -64,9 +64,10 @@ describe('a user with 1,000 instances', () => {
   });
 
   it('is read by index, without sorting', async () => {
-    const [plan] = await db.query<{ key: string; Extra: string; rows: number }>('EXPLAIN SELECT id, name, state FROM instances WHERE user_id = ? ORDER BY name LIMIT 50 OFFSET 100', [alice]);
-    assert.equal(plan?.key, 'user_id_name');
-    assert.ok(!(plan?.Extra ?? '').includes('filesort'), plan?.Extra);
+    // as a table, or on newer servers as a tree
+    const plan = JSON.stringify(await db.query('EXPLAIN SELECT id, name, state FROM instances WHERE user_id = ? ORDER BY name LIMIT 50 OFFSET 100', [alice]));
+    assert.match(plan, /user_id_name/);
+    assert.doesNotMatch(plan, /filesort|Sort:/);
   });
 
   it('is among all instances for an admin, newest first', async () => {
