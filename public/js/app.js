@@ -25,11 +25,19 @@ document.addEventListener('click', async (event) => {
   const button = event.target.closest('[data-copy]');
   if (!button) return;
   const source = document.querySelector(button.dataset.copy);
-  await navigator.clipboard.writeText((source.value ?? source.textContent).trim());
+  if (navigator.clipboard) await navigator.clipboard.writeText((source.value ?? source.textContent).trim());
+  else copySelected(source);
   const before = button.textContent;
   button.textContent = button.dataset.copied ?? before;
   setTimeout(() => { button.textContent = before; }, 1500);
 });
+
+/** Over plain HTTP from another machine a browser offers no clipboard: the text is selected and copied the old way. */
+function copySelected(source) {
+  if (source.select) source.select();
+  else getSelection().selectAllChildren(source);
+  document.execCommand('copy');
+}
 
 document.addEventListener('submit', (event) => {
   const form = event.target;

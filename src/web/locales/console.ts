@@ -9,7 +9,6 @@ export const consoleMessages = defineMessages({
   'console.viewer': ['With a VNC viewer', '使用 VNC 檢視器'],
   'console.address': ['Address', '位址'],
   'console.password': ['Password', '密碼'],
-  'console.expires-in': ['Valid for', '剩餘有效時間'],
   'console.expires-at': ['Valid until', '有效期限'],
   'console.expired': ['This password has expired. Screens that are open stay open; for another one, make a new password.', '密碼已過期。已開啟的畫面不受影響；若要再次開啟，請產生新密碼。'],
   'console.once': ['The password is shown here only once.', '密碼只在此顯示一次。'],
