@@ -1,10 +1,11 @@
 // Domains: what there is, life cycle, devices, jobs, migration. Numbers and units of the procedures are in rpc/procedures.ts.
-import { isNoDomain, isNoMetadata } from './errors.ts';
+import { isNoDomain, isNoMetadata, isUnknownFlag } from './errors.ts';
 import type { DomainApi, DomainState, StatsGroup } from './hypervisor.ts';
 import type { HostLink } from './host-link.ts';
 import { domainArg } from './domain-ref.ts';
 import { snapshotCalls } from './domain-snapshot.ts';
 import { openBidirectional, openDownload } from './streams.ts';
+import { parseUri } from './uri.ts';
 
 /** virDomainState */
 const states: readonly DomainState[] = ['no-state', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pm-suspended'];
@@ -22,6 +23,7 @@ const shutdownByAcpi = 1;
 const destroyGraceful = 1;
 /** MANAGED_SAVE | SNAPSHOTS_METADATA | NVRAM | CHECKPOINTS_METADATA: nothing of the domain stays behind */
 const undefineAll = 1 | 2 | 4 | 16;
+const undefineBasic = 1 | 2;
 const xmlSecure = 1;
 const xmlInactive = 2;
 const affect = (flags: { readonly live: boolean; readonly config: boolean }): number => (flags.live ? 1 : 0) | (flags.config ? 2 : 0);
@@ -31,6 +33,16 @@ const addressSources = { lease: 0, agent: 1, arp: 2 } as const;
 const jobStatsCompleted = 1;
 const jobStatsKeepCompleted = 2;
 const migratePeerToPeer = 2;
+
+/** A driver refuses flags it does not know before it does anything; then the call is made with those that every driver has. */
+async function preferFlags(flags: number, basic: number, call: (flags: number) => Promise<unknown>): Promise<void> {
+  try {
+    await call(flags);
+  } catch (error) {
+    if (!isUnknownFlag(error)) throw error;
+    await call(basic);
+  }
+}
 
 export function domainApi(link: HostLink): DomainApi {
   return { ...inventoryCalls(link), ...lifeCalls(link), ...deviceCalls(link), ...jobCalls(link), ...snapshotCalls(link), ...streamCalls(link) };
@@ -96,7 +108,7 @@ function lifeCalls(link: HostLink): Pick<DomainApi, Life> {
       return (await link.call('DOMAIN_CREATE_WITH_FLAGS', { dom, flags: flags.paused === true ? startPaused : 0 }, options)).dom;
     },
     async shutdown(uuid, options) {
-      await link.call('DOMAIN_SHUTDOWN_FLAGS', { dom: domainArg(uuid), flags: shutdownByAcpi }, options);
+      await preferFlags(shutdownByAcpi, 0, (flags) => link.call('DOMAIN_SHUTDOWN_FLAGS', { dom: domainArg(uuid), flags }, options));
     },
     async reboot(uuid, options) {
       await link.call('DOMAIN_REBOOT', { dom: domainArg(uuid), flags: 0 }, options);
@@ -114,7 +126,7 @@ function lifeCalls(link: HostLink): Pick<DomainApi, Life> {
       await link.call('DOMAIN_DESTROY_FLAGS', { dom: domainArg(uuid), flags: flags.graceful === true ? destroyGraceful : 0 }, options);
     },
     async undefine(uuid, options) {
-      await link.call('DOMAIN_UNDEFINE_FLAGS', { dom: domainArg(uuid), flags: undefineAll }, options);
+      await preferFlags(undefineAll, undefineBasic, (flags) => link.call('DOMAIN_UNDEFINE_FLAGS', { dom: domainArg(uuid), flags }, options));
     },
     async setAutostart(uuid, on, options) {
       await link.call('DOMAIN_SET_AUTOSTART', { dom: domainArg(uuid), autostart: on }, options);
@@ -176,9 +188,14 @@ function jobCalls(link: HostLink): Pick<DomainApi, Jobs> {
   };
 }
 
-/** libvirt's own client refuses this too (virDomainMigrateCheckNotLocal): the source would connect to itself. */
+/**
+ * Throws RangeError where libvirt's own client refuses too (virDomainMigrateCheckNotLocal): the source would connect to
+ * itself. A unix socket that is named must be meant so.
+ */
 function assertRemoteDestination(uri: string): void {
-  if (/^[a-z0-9]+(\+[a-z0-9]+)?:\/\/(?:\/|\?|$)/.test(uri)) throw new RangeError(`a migration destination needs a host: ${uri}`);
+  const { host, transport } = parseUri(uri);
+  const local = host === null ? transport !== 'unix' || !/[?&;]socket=/.test(uri) : host.startsWith('localhost');
+  if (local) throw new RangeError(`a migration destination must be another host: ${uri}`);
 }
 
 function streamCalls(link: HostLink): Pick<DomainApi, 'openConsole' | 'screenshot'> {

@@ -90,6 +90,10 @@ export const isOperationAborted = (error: unknown): boolean => hasCode(error, er
 export const isNotSupported = (error: unknown): boolean =>
   hasCode(error, errorCode.noSupport, errorCode.operationUnsupported, errorCode.argumentUnsupported);
 
+/** a flag that this driver or this version does not know (virCheckFlags); nothing was done */
+export const isUnknownFlag = (error: unknown): boolean =>
+  hasCode(error, errorCode.invalidArg, errorCode.argumentUnsupported) && (error as Error).message.includes('unsupported flags');
+
 /**
  * A domain, pool, network or volume of that name or UUID is there already. libvirt says "operation failed" for a name or
  * UUID that another domain has (virDomainObjListAddLocked), so its words decide there.

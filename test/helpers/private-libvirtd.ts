@@ -11,6 +11,7 @@ const run = promisify(execFile);
 const hostScript = fileURLToPath(new URL('../../scripts/host', import.meta.url));
 
 export interface PrivateLibvirtd {
+  readonly dir: string;
   readonly socketPath: string;
   /** for QEMU */
   readonly uri: string;
@@ -22,7 +23,7 @@ export interface PrivateLibvirtd {
   readonly address: string;
   /** what to put before a command that shall run inside the host */
   readonly inside: readonly string[];
-  /** ends libvirtd and every guest */
+  /** ends libvirtd and every guest; for the first host, the hosts beside it too */
   stop(): Promise<void>;
 }
 
@@ -33,16 +34,20 @@ export function whyNoLibvirtd(): string | false {
   return false;
 }
 
-export async function startPrivateLibvirtd(): Promise<PrivateLibvirtd> {
-  const dir = await mkdtemp(join(tmpdir(), 'host-'));
-  const { stdout } = await run(hostScript, ['start', dir]);
+/** `beside` another host, which shares its pool and its network with this one; `pki` from scripts/make-certificates for TLS. */
+export interface PrivateLibvirtdOptions { readonly beside?: PrivateLibvirtd; readonly number?: number; readonly pki?: string }
+
+export async function startPrivateLibvirtd(options: PrivateLibvirtdOptions = {}): Promise<PrivateLibvirtd> {
+  const dir = options.beside?.dir ?? (await mkdtemp(join(tmpdir(), 'host-')));
+  const number = options.number === undefined ? [] : ['--number', String(options.number)];
+  const { stdout } = await run(hostScript, ['start', dir, ...number, ...(options.pki === undefined ? [] : ['--pki', options.pki])]);
   const host = JSON.parse(stdout) as { uri: string; pool: string; poolPath: string; network: string; address: string };
   const socketPath = host.uri.replace(/^.*socket=/, '');
   return {
-    socketPath, ...host, inside: [hostScript, 'exec', dir], testUri: `test+unix:///default?socket=${socketPath}`,
+    dir, socketPath, ...host, testUri: `test+unix:///default?socket=${socketPath}`, inside: [hostScript, 'exec', dir, ...number],
     async stop() {
-      await run(hostScript, ['stop', dir]);
-      await rm(dir, { recursive: true, force: true });
+      await run(hostScript, ['stop', dir, ...(options.beside === undefined ? [] : number)]);
+      if (options.beside === undefined) await rm(dir, { recursive: true, force: true });
     },
   };
 }
