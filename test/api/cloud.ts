@@ -2,6 +2,7 @@
 import type { Image } from '../../src/model/image.ts';
 import type { User } from '../../src/model/user.ts';
 import { addHost } from '../../src/operations/host-add.ts';
+import { watchEvents } from '../../src/operations/watch-events.ts';
 import { insertImage } from '../../src/store/images.ts';
 import { selectPools } from '../../src/store/storage-pools.ts';
 import { makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
@@ -28,6 +29,7 @@ export async function startTestCloud(options: TestPortalOptions = {}): Promise<T
   const { db, clock, operations } = portal.deps;
   await addHost(operations, { name: 'host1', uri: host.uri });
   await portal.syncHosts();
+  const watch = watchEvents(operations);
   const [pool] = await selectPools(db);
   if (pool === undefined) throw new Error('the fake host has a pool');
   const image: Image = {
@@ -40,6 +42,7 @@ export async function startTestCloud(options: TestPortalOptions = {}): Promise<T
   return {
     portal, host, image, admin, user, other, api: new CheckedClient(portal),
     async close() {
+      await watch.stop();
       await portal.close();
       await host.close();
     },
