@@ -39,6 +39,7 @@ export const admission = defineMessages({
   'admission.host': ['Host', '主機'],
   'admission.score': ['Score', '分數'],
   'admission.why': ['Why', '原因'],
+  'admission.more-hosts': ['and {{count}} more', '以及另外 {{count}} 台'],
   'admission.would-land': ['It would run on {{host}}.', '將在 {{host}} 上執行。'],
   'admission.refused': ['refused', '不適用'],
   'admission.no-hosts-listed': ['There are no hosts yet.', '尚無任何主機。'],
