@@ -11,6 +11,9 @@ import { named } from './openapi.ts';
 import { pageOf, pageQuery, slicePage } from './paging.ts';
 import { flavourBody, flavourSchema, idParams, imageBody, imageSchema } from './shapes.ts';
 
+const imagePage = named('ImagePage', pageOf(imageSchema));
+const flavourPage = named('FlavourPage', pageOf(flavourSchema));
+
 function mayChoose(user: User, choice: { readonly enabled: boolean }): boolean {
   return choice.enabled || user.role === 'admin';
 }
@@ -27,7 +30,7 @@ export function choiceEndpoints({ db }: WebDeps): Endpoint[] {
     endpoint({
       method: 'get', path: '/images', id: 'listImages', access: 'user', scope: 'read', status: 200, summary: say('api.summary.listImages'),
       query: z.strictObject(pageQuery),
-      response: named('ImagePage', pageOf(imageSchema)),
+      response: imagePage,
       handler: async ({ user, query }) => ({ body: slicePage((await selectImages(db)).filter((image) => mayChoose(user, image)).map(imageBody), query) }),
     }),
     endpoint({
@@ -43,7 +46,7 @@ export function choiceEndpoints({ db }: WebDeps): Endpoint[] {
     endpoint({
       method: 'get', path: '/flavours', id: 'listFlavours', access: 'user', scope: 'read', status: 200, summary: say('api.summary.listFlavours'),
       query: z.strictObject(pageQuery),
-      response: named('FlavourPage', pageOf(flavourSchema)),
+      response: flavourPage,
       handler: async ({ user, query }) => ({ body: slicePage((await selectFlavours(db)).filter((flavour) => mayChoose(user, flavour)).map(flavourBody), query) }),
     }),
     endpoint({

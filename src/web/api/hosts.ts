@@ -20,6 +20,8 @@ const hostSchema = named('Host', z.strictObject({
   measured: z.strictObject({ at: time, stale: z.boolean(), cpuPercent: percent, memoryUsedMib: amount.nullable() }).nullable(),
 }));
 
+const hostPage = named('HostPage', pageOf(hostSchema));
+
 function hostBody(host: Host, sample: HostSample | undefined, now: number, pollIntervalMs: number): z.input<typeof hostSchema> {
   const { name, uri, wish, state, reason, consoleAddress, network, virtType, arch, cpuModel, libvirtVersion, qemuVersion, cpus, memoryMib, usedVcpus, usedMemoryMib } = host;
   return {
@@ -39,7 +41,7 @@ export function hostEndpoints({ db, clock, config }: WebDeps): Endpoint[] {
     endpoint({
       method: 'get', path: '/hosts', id: 'listHosts', access: 'admin', scope: 'read', status: 200, summary: say('api.summary.listHosts'),
       query: z.strictObject(pageQuery),
-      response: named('HostPage', pageOf(hostSchema)),
+      response: hostPage,
       handler: async ({ query }) => {
         const page = slicePage(await selectHosts(db), query);
         return { body: { ...page, items: await bodies(page.items) } };

@@ -40,6 +40,10 @@ const instanceSchema = named('Instance', z.strictObject({
   measured: z.strictObject({ ...sampleShape, stale: z.boolean() }).nullable(),
 }));
 
+const instancePage = named('InstancePage', pageOf(instanceSchema));
+const consoleSchema = named('Console', z.strictObject({ address: z.string(), port: z.int(), password: z.string(), expiresAt: time }));
+const samplesSchema = named('Samples', z.strictObject({ from: time, to: time, items: z.array(sampleSchema) }));
+
 function sampleBody(sample: InstanceSample): z.input<typeof sampleSchema> {
   const { subjectId: _subjectId, at, ...values } = sample;
   return { at: iso(at), ...values };
@@ -79,7 +83,7 @@ export function instanceEndpoints(deps: WebDeps): Endpoint[] {
     endpoint({
       method: 'get', path: '/instances', id: 'listInstances', access: 'user', scope: 'read', status: 200, summary: say('api.summary.listInstances'),
       query: z.strictObject({ ...pageQuery, owner, search: z.string().max(32).default('') }),
-      response: named('InstancePage', pageOf(instanceSchema)),
+      response: instancePage,
       handler: async ({ query: { owner: whose, ...query }, user, context }) => {
         const { instances, total } = everybody(whose, user)
           ? await selectInstancesPage(db, query)
@@ -127,7 +131,7 @@ export function instanceEndpoints(deps: WebDeps): Endpoint[] {
       method: 'post', path: '/instances/:id/console', id: 'openConsole', access: 'user', scope: 'write', status: 200, secret: true, summary: say('api.summary.openConsole'),
       audit: 'instance.console',
       params: idParams,
-      response: named('Console', z.strictObject({ address: z.string(), port: z.int(), password: z.string(), expiresAt: time })),
+      response: consoleSchema,
       handler: async ({ params, user }) => {
         const { address, port, password, expiresAt } = await openConsole(deps.operations, await loadInstance(db, user, params.id), user);
         return { body: { address, port, password, expiresAt: iso(expiresAt) } };
@@ -154,7 +158,7 @@ function samples({ db, clock }: WebDeps): Endpoint {
     method: 'get', path: '/instances/:id/samples', id: 'listSamples', access: 'user', scope: 'read', status: 200, summary: say('api.summary.listSamples'),
     params: idParams,
     query: z.strictObject({ from: time.optional(), to: time.optional() }),
-    response: named('Samples', z.strictObject({ from: time, to: time, items: z.array(sampleSchema) })),
+    response: samplesSchema,
     handler: async ({ params, query, user }) => {
       const instance = await loadInstance(db, user, params.id);
       const to = query.to === undefined ? clock.now() : Date.parse(query.to);

@@ -18,6 +18,9 @@ const tokenShape = { id, name: z.string(), scope: z.enum(tokenScopes), createdAt
 const tokenSchema = named('Token', z.strictObject({ ...tokenShape, lastUsedAt: time.nullable() }));
 const newTokenSchema = named('NewToken', z.strictObject({ ...tokenShape, token: z.string() }));
 
+const meSchema = named('Me', z.strictObject({ ...userSchema.shape, effectiveQuota: quotaSchema }));
+const tokenPage = named('TokenPage', pageOf(tokenSchema));
+
 function tokenBody({ id, name, scope, createdAt, expiresAt, lastUsedAt }: ApiToken): z.input<typeof tokenSchema> {
   return { id, name, scope, createdAt: iso(createdAt), expiresAt: iso(expiresAt), lastUsedAt: isoOrNull(lastUsedAt) };
 }
@@ -26,13 +29,13 @@ export function meEndpoints({ db, clock }: WebDeps): Endpoint[] {
   return [
     endpoint({
       method: 'get', path: '/me', id: 'getMe', access: 'user', scope: 'read', status: 200, summary: say('api.summary.getMe'),
-      response: named('Me', z.strictObject({ ...userSchema.shape, effectiveQuota: quotaSchema })),
+      response: meSchema,
       handler: async ({ user }) => ({ body: { ...userBody(user), effectiveQuota: effectiveQuota(user.quota, (await selectSettings(db)).quota) } }),
     }),
     endpoint({
       method: 'get', path: '/tokens', id: 'listTokens', access: 'user', scope: 'read', status: 200, summary: say('api.summary.listTokens'),
       query: z.strictObject(pageQuery),
-      response: named('TokenPage', pageOf(tokenSchema)),
+      response: tokenPage,
       handler: async ({ user, query }) => ({ body: slicePage((await selectTokensByUser(db, user.id, clock.now())).map(tokenBody), query) }),
     }),
     endpoint({

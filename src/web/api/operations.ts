@@ -24,6 +24,8 @@ export const operationSchema = named('Operation', z.strictObject(operationShape)
 const stepSchema = z.strictObject({ name: z.string(), state: z.enum(stepStates), startedAt: time.nullable(), endedAt: time.nullable(), error: z.string().nullable() });
 const operationWithStepsSchema = named('OperationWithSteps', z.strictObject({ ...operationShape, steps: z.array(stepSchema) }));
 
+const operationPage = named('OperationPage', pageOf(operationSchema));
+
 export function operationBody(operation: Operation, context: Context): z.input<typeof operationSchema> {
   const { kind, state, instanceId, userId, progressPercent, error, note, cancellable, cancelRequested, createdAt, startedAt, endedAt } = operation;
   const say = (sentence: typeof error): string | null => (sentence === null ? null : context.say(sentence));
@@ -61,7 +63,7 @@ export function operationEndpoints(deps: WebDeps): Endpoint[] {
     endpoint({
       method: 'get', path: '/operations', id: 'listOperations', access: 'user', scope: 'read', status: 200, summary: say('api.summary.listOperations'),
       query: z.strictObject({ ...pageQuery, owner, state: z.enum(operationStates).optional(), kind: z.enum(operationKinds).optional(), instanceId: id.optional() }),
-      response: named('OperationPage', pageOf(operationSchema)),
+      response: operationPage,
       handler: async ({ query: { owner: whose, ...filter }, user, context }) => {
         const isAll = everybody(whose, user) || (await ownsInstance(deps, user, filter.instanceId));
         const { operations, total } = await selectOperationsPage(db, { ...filter, userId: isAll ? undefined : user.id });

@@ -16,18 +16,21 @@ const prices = settingsSchemas.prices.shape;
 /** of the group when it was read; 0: never set. Sent back with a change, the change is refused if somebody else made one meanwhile. */
 const version = z.int().min(0);
 
+const thresholdsSchema = named('Thresholds', z.strictObject({ ...thresholds, version }));
+const pricesSchema = named('Prices', z.strictObject({ ...prices, version }));
+
 export function settingsEndpoints(deps: WebDeps): Endpoint[] {
   return [
     endpoint({
       method: 'get', path: '/settings/thresholds', id: 'getThresholds', access: 'user', scope: 'read', status: 200, summary: say('api.summary.getThresholds'),
-      response: named('Thresholds', z.strictObject({ ...thresholds, version })),
+      response: thresholdsSchema,
       handler: async () => ({ body: await read(deps, 'thresholds') }),
     }),
     endpoint({
       method: 'put', path: '/settings/thresholds', id: 'putThresholds', access: 'admin', scope: 'write', status: 200, summary: say('api.summary.putThresholds'),
       audit: 'settings.thresholds',
       body: z.strictObject({ ...thresholds, version: version.optional() }),
-      response: named('ThresholdsChanged', z.strictObject({ ...thresholds, version })),
+      response: thresholdsSchema,
       handler: async ({ body: { version: expected, ...value }, user, note }) => {
         note({ target: 'thresholds', detail: JSON.stringify(value) });
         await write(deps, 'thresholds', value, user.id, expected);
@@ -36,14 +39,14 @@ export function settingsEndpoints(deps: WebDeps): Endpoint[] {
     }),
     endpoint({
       method: 'get', path: '/settings/prices', id: 'getPrices', access: 'user', scope: 'read', status: 200, summary: say('api.summary.getPrices'),
-      response: named('Prices', z.strictObject({ ...prices, version })),
+      response: pricesSchema,
       handler: async () => ({ body: await read(deps, 'prices') }),
     }),
     endpoint({
       method: 'put', path: '/settings/prices', id: 'putPrices', access: 'admin', scope: 'write', status: 200, summary: say('api.summary.putPrices'),
       audit: 'settings.prices',
       body: z.strictObject({ ...prices, version: version.optional() }),
-      response: named('PricesChanged', z.strictObject({ ...prices, version })),
+      response: pricesSchema,
       handler: async ({ body: { version: expected, ...value }, user, note }) => {
         note({ target: 'prices', detail: JSON.stringify(value) });
         await write(deps, 'prices', value, user.id, expected);

@@ -27,13 +27,16 @@ const quotaChange = z.strictObject({
 });
 const accessChange = z.strictObject({ role: role.optional(), state: state.optional() });
 
+const userPage = named('UserPage', pageOf(userSchema));
+const newUserSchema = named('NewUser', z.strictObject({ ...userSchema.shape, passwordLink: z.string(), passwordLinkExpiresAt: time }));
+
 export function userEndpoints(deps: WebDeps): Endpoint[] {
   const { db, clock, config } = deps;
   return [
     endpoint({
       method: 'get', path: '/users', id: 'listUsers', access: 'admin', scope: 'read', status: 200, summary: say('api.summary.listUsers'),
       query: z.strictObject({ ...pageQuery, search: z.string().max(100).optional(), state: state.optional(), role: role.optional() }),
-      response: named('UserPage', pageOf(userSchema)),
+      response: userPage,
       handler: async ({ query: { page, pageSize, ...filter } }) => {
         const { users, total } = await selectUsersPage(db, filter, pageSize, offsetOf({ page, pageSize }));
         return { body: { items: users.map(userBody), page, pageSize, total } };
@@ -50,7 +53,7 @@ export function userEndpoints(deps: WebDeps): Endpoint[] {
       method: 'post', path: '/users', id: 'createUser', access: 'admin', scope: 'write', status: 201, secret: true, summary: say('api.summary.createUser'),
       audit: 'user.create',
       body: z.strictObject({ name: sent(newUserForm.shape.name), displayName: sent(newUserForm.shape.displayName), email: sent(newUserForm.shape.email), role: role.default('user') }),
-      response: named('NewUser', z.strictObject({ ...userSchema.shape, passwordLink: z.string(), passwordLinkExpiresAt: time })),
+      response: newUserSchema,
       handler: async ({ body, context, note, newId: id }) => {
         note({ target: body.name, detail: body.role });
         needsPerson(context, body.role);
