@@ -35,8 +35,9 @@ interface Chosen { readonly network: string; readonly pools: readonly { readonly
  */
 export async function addHost(deps: HostDeps, input: HostInput): Promise<{ readonly host: Host; readonly created: boolean }> {
   const existing = await selectOptionalHostByName(deps.db, input.name);
-  const { report, chosen } = await checkedHost(deps, input, existing?.id);
+  const report = await lookAt(deps, input, existing?.id);
   if (existing !== undefined && existing.hostUuid !== null && existing.hostUuid !== report.facts.hostUuid) throw problemError(hostProblem('name-taken', { name: existing.name }, 'name'));
+  const chosen = choose(report, input);
   const wanted = {
     name: input.name, uri: input.uri, network: chosen.network, virtTypeWish: input.virtTypeWish ?? existing?.virtTypeWish ?? 'auto',
     consoleAddress: input.consoleAddress ?? existing?.consoleAddress ?? report.suggestedConsoleAddress,
@@ -52,8 +53,9 @@ export async function addHost(deps: HostDeps, input: HostInput): Promise<{ reado
 
 /** Changes a host's connection, network or pools, after a check with the new values. */
 export async function changeHost(deps: HostDeps, host: Host, input: HostInput): Promise<void> {
-  const { report, chosen } = await checkedHost(deps, input, host.id);
+  const report = await lookAt(deps, input, host.id);
   if (host.hostUuid !== null && report.facts.hostUuid !== host.hostUuid) throw problemError(hostProblem('other-machine', { name: host.name }));
+  const chosen = choose(report, input);
   const renamed = await updateHost(deps.db, host.id, {
     name: input.name, uri: input.uri, network: chosen.network, virtTypeWish: input.virtTypeWish ?? host.virtTypeWish,
     consoleAddress: input.consoleAddress ?? host.consoleAddress,
@@ -62,10 +64,14 @@ export async function changeHost(deps: HostDeps, host: Host, input: HostInput): 
   await recordReport(deps, host.id, report, chosen);
 }
 
-async function checkedHost(deps: HostDeps, input: HostInput, hostId: string | undefined): Promise<{ report: HostReport; chosen: Chosen }> {
+async function lookAt(deps: HostDeps, input: HostInput, hostId: string | undefined): Promise<HostReport> {
   const check = await checkHost(deps, input.uri, { virtTypeWish: input.virtTypeWish ?? 'auto', ...(hostId === undefined ? {} : { hostId }) });
   if (!check.ok) throw problemError(check.problem);
-  return { report: check.report, chosen: { network: chooseNetwork(check.report, input.network), pools: choosePools(check.report, input.pools) } };
+  return check.report;
+}
+
+function choose(report: HostReport, input: HostInput): Chosen {
+  return { network: chooseNetwork(report, input.network), pools: choosePools(report, input.pools) };
 }
 
 function chooseNetwork(report: HostReport, wanted: string | undefined): string {

@@ -65,8 +65,8 @@ export interface ImageCandidate {
   readonly capacityBytes: number;
 }
 
-/** Seconds an admin will look at a loading page. */
-const listTimeoutMs = 8000;
+/** As long as an admin will look at a loading page. */
+const listTimeoutMs = 5000;
 /** Descriptions are asked for one by one: past this the admin types the name. */
 const maxDescribed = 200;
 

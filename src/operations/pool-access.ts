@@ -1,6 +1,6 @@
 // A connection through which a storage pool can be looked at: any host that has the pool will do.
 import { AppError, say } from '../errors.ts';
-import { toAppError } from '../libvirt/errors.ts';
+import { AbortError, toAppError } from '../libvirt/errors.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import { parseUri } from '../libvirt/uri.ts';
 import type { Host, StoragePool } from '../model/host.ts';
@@ -26,6 +26,8 @@ export async function withPool<T>(deps: Pick<OperationDeps, 'db' | 'hosts'>, poo
   try {
     return await work({ host: best.host, hypervisor: deps.hosts.host(best.host.id), isLocal: best.isLocal });
   } catch (error) {
+    // the deadline of the whole, which `work` gave to its calls
+    if (error instanceof AbortError) throw new AppError('host-unavailable', say('images.host-slow', { host: best.host.name }), { cause: error });
     throw toAppError(error, best.host.name);
   }
 }

@@ -1,7 +1,8 @@
 // What admins set: thresholds, caps, quotas, prices, site, flavours; over HTTP on a real database.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { defaultSettings } from '../../src/model/settings.ts';
+import type { Gate } from '../../src/model/admission.ts';
+import { defaultSettings, type SettingsGroup } from '../../src/model/settings.ts';
 import { meaningOf } from '../../src/web/admin/thresholds/routes.ts';
 import { selectFlavours, seedFlavours } from '../../src/store/flavours.ts';
 import { updateGate } from '../../src/store/gate.ts';
@@ -11,6 +12,7 @@ import { selectSettings, updateSettings } from '../../src/store/settings.ts';
 import { selectHosts } from '../../src/store/hosts.ts';
 import { auditSettled, loggedIn, makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
 import { formFields } from '../helpers/form.ts';
+import { assertHides, assertShows, assertStatus } from '../helpers/page-text.ts';
 import { startTestPortal, type Client, type TestPortal } from '../helpers/portal.ts';
 
 let portal: TestPortal;
@@ -46,7 +48,7 @@ describe('settings', () => {
   for (const [page, group] of pages) {
     it(`${group}: what the page shows can be sent back, and changes nothing`, async () => {
       const answer = await admin.post(`/admin/${page}`, await groupFields(admin, page, group));
-      assert.equal(answer.status, 303, answer.text);
+      assertStatus(answer, 303);
       assert.deepEqual((await selectSettings(portal.deps.db))[group], defaultSettings[group]);
     });
   }
@@ -54,7 +56,7 @@ describe('settings', () => {
   it('saves, tells so on the next page, and writes down what changed', async () => {
     const answer = await admin.post('/admin/caps', { ...(await groupFields(admin, 'caps', 'caps')), 'caps.vcpus': '16', 'caps.diskGib': ' 250 ' });
     assert.equal(answer.location, '/admin/caps');
-    assert.match((await admin.get('/admin/caps')).text, /Saved\./);
+    assertShows((await admin.get('/admin/caps')).text, /Saved\./);
     assert.deepEqual((await selectSettings(portal.deps.db)).caps, { vcpus: 16, memoryMib: 8192, diskGib: 250 });
     await auditSettled(portal.deps.db);
     const [row] = await portal.deps.db.query<{ target: string; detail: string; result: string }>("SELECT target, detail, result FROM audit WHERE action = 'settings.change' ORDER BY at DESC LIMIT 1");
@@ -66,17 +68,17 @@ describe('settings', () => {
     const theirs = await groupFields(second, 'prices', 'prices');
     assert.equal((await second.post('/admin/prices', { ...theirs, 'prices.perVcpu': '900' })).status, 303);
     const late = await admin.post('/admin/prices', { ...mine, 'prices.perVcpu': '1200.5' });
-    assert.equal(late.status, 409);
-    assert.match(late.text, /anna changed this while you were editing/);
-    assert.match(late.text, /stands there now: 900/);
-    assert.match(late.text, /value="1200\.5"/);
+    assertStatus(late, 409);
+    assertShows(late.text, /anna changed this while you were editing/);
+    assertShows(late.text, /stands there now: 900/);
+    assertShows(late.text, /value="1200\.5"/);
     assert.equal((await selectSettings(portal.deps.db)).prices.perVcpu, 900);
     const again = formFields(late.text.slice(late.text.indexOf('id="prices"')), /<form class="card-body" method="post"/);
     assert.equal((await admin.post('/admin/prices', again)).status, 303);
     assert.equal((await selectSettings(portal.deps.db)).prices.perVcpu, 1200.5);
   });
 
-  const wrong: [string, string, string, string, RegExp][] = [
+  const wrong: [string, SettingsGroup, string, string, RegExp][] = [
     ['caps', 'caps', 'caps.vcpus', '0', /At least 1/],
     ['caps', 'caps', 'caps.vcpus', '2.5', /whole number/],
     ['caps', 'caps', 'caps.memoryMib', 'lots', /not a number/],
@@ -95,7 +97,7 @@ describe('settings', () => {
   for (const [page, group, field, value, complaint] of wrong) {
     it(`${field} = ${JSON.stringify(value)} is refused beside its field, and what was typed is kept`, async () => {
       const answer = await admin.post(`/admin/${page}`, { ...(await groupFields(admin, page, group)), [field]: value });
-      assert.equal(answer.status, 422);
+      assertStatus(answer, 422);
       const at = answer.text.indexOf(`id="field-${field}-error"`);
       assert.ok(at > 0, 'the error stands at its field');
       assert.match(answer.text.slice(at, at + 300), complaint);
@@ -112,7 +114,7 @@ describe('settings', () => {
 
   it('the site’s name is on every page at once, escaped', async () => {
     await admin.post('/admin/settings', { ...(await groupFields(admin, 'settings', 'site')), 'site.name': '雲 <b>& Co' });
-    assert.match((await portal.client().get('/about')).text, /雲 &lt;b&gt;&amp; Co/);
+    assertShows((await portal.client().get('/about')).text, /雲 &lt;b&gt;&amp; Co/);
   });
 });
 
@@ -127,23 +129,23 @@ describe('thresholds at the present load', () => {
     assert.ok(host);
     for (const ago of [5000, 15_000, 25_000]) await insertHostSamples(db, [{ subjectId: host.subjectId, at: now - ago, cpuPercent: 34, memoryUsedMib: 15_728, memoryTotalMib: 16_384 }]);
     const { text } = await admin.get('/admin/thresholds');
-    assert.match(text, /Users may apply for machines now/);
-    assert.match(text, /34 %[\s\S]*?would close at 90 %/);
-    assert.match(text, /96 %[\s\S]*?Reached 95 %: the gate closes at the next check/);
-    assert.match(text, /No samples in the window/);
+    assertShows(text, /Users may apply for machines now/);
+    assertShows(text, /34 %[\s\S]*?would close at 90 %/);
+    assertShows(text, /96 %[\s\S]*?Reached 95 %: the gate closes at the next check/);
+    assertShows(text, /No samples in the window/);
     await updateGate(db, { closed: false, since: 0, reasons: [] }, { closed: true, since: now - 1000, reasons: [{ key: 'admission.gate.memoryPercent', params: { value: 96, close: 95, open: 90 } }] }, now);
     const closed = await admin.get('/admin/thresholds');
-    assert.match(closed.text, /Users may not apply for machines now/);
-    assert.match(closed.text, /opens it again at 90 %/);
-    assert.match((await admin.get('/admin')).text, /The gate is closed/);
+    assertShows(closed.text, /Users may not apply for machines now/);
+    assertShows(closed.text, /opens it again at 90 %/);
+    assertShows((await admin.get('/admin')).text, /The gate is closed/);
   });
 
   it('each case has its own words', () => {
     const thresholds = defaultSettings.thresholds;
-    const open = { closed: false, since: 0, reasons: [] };
-    const closed = { closed: true, since: 0, reasons: [{ key: 'admission.gate.cpuPercent' }] };
+    const open: Gate = { closed: false, since: 0, reasons: [] };
+    const closed: Gate = { closed: true, since: 0, reasons: [{ key: 'admission.gate.cpuPercent' }] };
     const load = (cpuPercent: number | null) => ({ cpuPercent, memoryPercent: null, storagePercent: null });
-    const key = (value: number | null, gate: typeof open, enabled = true): string => meaningOf('cpuPercent', load(value), gate, { ...thresholds, enabled }).key.replace('thresholds.means.', '');
+    const key = (value: number | null, gate: Gate, enabled = true): string => meaningOf('cpuPercent', load(value), gate, { ...thresholds, enabled }).key.replace('thresholds.means.', '');
     assert.deepEqual([key(34, open), key(90, open), key(null, open), key(85, closed), key(80, closed), key(99, open, false)], ['below', 'will-close', 'unmeasured', 'keeps-closed', 'will-open', 'off']);
   });
 });
@@ -162,7 +164,7 @@ describe('flavours', () => {
     await admin.post(`${await pathOf('small')}/disable`);
     assert.equal((await admin.post(await pathOf('huge'), { ...typed, name: 'giant', vcpus: '8' })).status, 303);
     assert.deepEqual(await names(), ['tiny', 'small (hidden)', 'medium', 'giant', 'large']);
-    assert.match((await admin.get('/admin/flavours')).text, /above the caps/);
+    assertShows((await admin.get('/admin/flavours')).text, /above the caps/);
     await admin.post(`${await pathOf('small')}/enable`);
     await admin.post(`${await pathOf('giant')}/delete`);
     assert.deepEqual(await names(), ['tiny', 'small', 'medium', 'large']);
@@ -170,11 +172,11 @@ describe('flavours', () => {
 
   it('a name that is taken or a size that cannot be stands beside its field', async () => {
     const taken = await admin.post('/admin/flavours', { ...typed, name: 'tiny' });
-    assert.equal(taken.status, 422);
-    assert.match(taken.text, /Another flavour has this name/);
+    assertStatus(taken, 422);
+    assertShows(taken.text, /Another flavour has this name/);
     const wrong = await admin.post(await pathOf('tiny'), { ...typed, name: 'tiny', memoryMib: '12 GB' });
-    assert.equal(wrong.status, 422);
-    assert.match(wrong.text, /value="12 GB"/);
+    assertStatus(wrong, 422);
+    assertShows(wrong.text, /value="12 GB"/);
     assert.equal((await admin.get(`/admin/flavours/${crypto.randomUUID()}`)).status, 404);
     assert.equal((await admin.get('/admin/flavours/nonsense')).status, 404);
   });
@@ -189,7 +191,7 @@ describe('who may', () => {
       assert.equal((await admin.get(path)).status, 200, path);
       const { status, text } = await bob.get(path);
       assert.equal(status, 403, path);
-      assert.doesNotMatch(text, /admin\/audit/);
+      assertHides(text, /admin\/audit/);
       assert.equal((await stranger.get(path)).status, 303, path);
     }
     assert.equal((await bob.post('/admin/caps', { group: 'caps', version: '0', 'caps.vcpus': '500', 'caps.memoryMib': '1024', 'caps.diskGib': '10' })).status, 403);

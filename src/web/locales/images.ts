@@ -45,6 +45,7 @@ export const images = defineMessages({
   'images.delete-explained': ['Deletes the record. The file stays in the pool and can be registered again.', '僅刪除紀錄，檔案仍在儲存池中，可再次登錄。'],
   'images.since': ['Registered', '登錄時間'],
   'images.no-host': ['No host that has storage pool {{pool}} is connected.', '目前沒有連線中的主機具有儲存池 {{pool}}。'],
+  'images.host-slow': ['Host {{host}} did not answer in time.', '主機 {{host}} 未在時限內回應。'],
   'images.no-pool': ['There is no storage pool {{pool}}.', '沒有儲存池 {{pool}}。'],
   'images.pool-ambiguous': ['Several storage pools have the name {{pool}}: give the id of one.', '有多個名為 {{pool}} 的儲存池，請指定 id。'],
   'admin.images.not-found': ['There is no such image (any more).', '沒有這個映像檔，或已被刪除。'],
