@@ -60,7 +60,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
   const runner = options.runner === false ? undefined : createRunner(operations, { ownerId: crypto.randomUUID() });
   const deps: WebDeps = { config, db: database.db, clock, log, operations, mailer: createMailer(config.smtpUrl, config.mailFrom) };
   server.on('request', createApp(deps));
-  attachConsole(server, deps);
+  const consoles = attachConsole(server, deps);
   runner?.start();
   return {
     url,
@@ -70,6 +70,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     client: () => new Client(url),
     async close() {
       await runner?.stop();
+      consoles.close();
       await closeServer(server);
       await hosts.close();
       if (options.database === undefined) await database.close();

@@ -1,4 +1,5 @@
 // Beginning and ending a session. Each beginning has a new id, so that an id planted before the login opens nothing.
+import { randomBytes } from 'node:crypto';
 import type { Request } from 'express';
 import type { User } from '../../model/user.ts';
 import { contextOf, setContext } from '../context.ts';
@@ -13,6 +14,8 @@ export async function beginSession(req: Request, user: User): Promise<void> {
   setContext(req, { ...contextOf(req), user });
   req.session.userId = user.id;
   req.session.epoch = user.sessionEpoch;
+  // now, so that two pages opened at the same moment do not each make one, of which only the last would hold
+  req.session.csrfToken = randomBytes(32).toString('hex');
   req.session.ip = contextOf(req).ip;
   req.session.userAgent = (req.get('user-agent') ?? '').slice(0, 255);
 }
