@@ -130,7 +130,7 @@ function framesOf(bytes: Buffer, pieceBytes: number): { readonly frames: string[
   const reader = new FrameReader(({ serial, body }) => frames.push(`${serial} ${body.toString('hex')}`));
   let refused = false;
   for (let at = 0; at < bytes.length && !refused; at += pieceBytes) {
-    readOrRefuse(() => { reader.push(bytes.subarray(at, at + pieceBytes)); return true; }) ?? (refused = true);
+    refused = readOrRefuse(() => { reader.push(bytes.subarray(at, at + pieceBytes)); return true; }) === undefined;
   }
   return { frames, refused };
 }
@@ -150,6 +150,6 @@ async function realReplies(): Promise<{ readonly codec: AnyCodec; readonly bytes
     const handler = fake.handlers[name] as (args: unknown, context: unknown) => unknown;
     const writer = new XdrWriter();
     allProcedures[name].reply.write(writer, handler(args, {}) as never);
-    return { codec: procedures[name].reply as AnyCodec, bytes: writer.finish() };
+    return { codec: procedures[name].reply, bytes: writer.finish() };
   });
 }

@@ -47,8 +47,12 @@ function parseFrame(bytes: Buffer): Frame {
   };
 }
 
-/** First size of the buffer for a frame that comes in pieces; it grows with what really arrives, not with what was announced. */
+/**
+ * The buffer for a frame that comes in pieces grows with what really arrives, not with what was announced. Few large steps:
+ * every step copies what is there, and several megabytes at once would be felt.
+ */
 const firstPieceBytes = 65_536;
+const growth = 32;
 
 /** Cuts the bytes of a connection into frames. Throws XdrError on a length that cannot be true. */
 export class FrameReader {
@@ -93,7 +97,7 @@ export class FrameReader {
 
   private reserve(bytes: number, length: number): void {
     if (bytes <= this.partial.length) return;
-    const capacity = length === 4 ? firstPieceBytes : Math.min(length, Math.max(bytes, this.partial.length * 2));
+    const capacity = length === 4 ? firstPieceBytes : Math.min(length, Math.max(bytes, this.partial.length * growth));
     const larger = Buffer.allocUnsafeSlow(capacity);
     this.partial.copy(larger, 0, 0, this.held);
     this.partial = larger;

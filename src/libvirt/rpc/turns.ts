@@ -2,7 +2,7 @@
 // of the loop in the whole process. So forty hosts that answer at once cost each round no more than one of them does.
 
 /** Longer: others wait longer for their turn of the loop (the product promises 10 ms). Shorter: rounds of the loop become the cost. */
-const turnMs = 4;
+const turnMs = 2;
 
 const waiting: ((endsAt: number) => void)[] = [];
 

@@ -40,6 +40,7 @@ function readParamValue(reader: XdrReader): number | bigint | string | boolean {
 }
 
 function writeParamValue(writer: XdrWriter, input: TypedParamInput): void {
+  if (!Object.hasOwn(paramType, input.type)) throw new XdrError(`typed parameter of type ${input.type}`);
   writer.int(paramType[input.type]);
   switch (input.type) {
     case 'int': return writer.int(input.value);
