@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
-import { buildDomainXml, buildVncPasswordXml, parseDomainXml, type DomainSpec } from './domain-xml.ts';
+import { buildDomainXml, parseDomainXml, type DomainSpec } from './domain-xml.ts';
 
 const golden = (name: string) => readFileSync(new URL(`../../test/golden/${name}.xml`, import.meta.url), 'utf8').trimEnd();
 
@@ -57,13 +57,5 @@ describe('domain XML', () => {
 
   it('with a document type is refused', () => {
     assert.throws(() => parseDomainXml('<!DOCTYPE x [<!ENTITY e "y">]><domain><name>&e;</name></domain>'));
-  });
-
-  it('changes nothing of the console but the password', () => {
-    assert.equal(
-      buildVncPasswordXml(golden('domain-live'), { password: 'abcd1234', validTo: Date.UTC(2026, 10, 22, 12, 0, 30) }),
-      '<graphics type="vnc" port="5900" autoport="yes" listen="0.0.0.0" passwdValidTo="2026-11-22T12:00:30" passwd="abcd1234"><listen type="address" address="0.0.0.0"/></graphics>',
-    );
-    assert.equal(buildVncPasswordXml('<domain><devices/></domain>', { password: 'x', validTo: 0 }), undefined);
   });
 });

@@ -1,7 +1,6 @@
 // Domain XML: what we define, and what we read back (https://libvirt.org/formatdomain.html).
 import { randomBytes } from 'node:crypto';
 import { create } from 'xmlbuilder2';
-import { readVncGraphics, vncPasswordXml } from './graphics-xml.ts';
 import { find, findAll, readXml, textAt, type XmlElement } from './xml-reader.ts';
 
 /** Namespace of our element in <metadata>; who finds it in a domain knows the domain is ours. */
@@ -129,20 +128,6 @@ function addVnc(devices: Builder, listen: string, password: string): void {
 }
 
 const randomPassword = (): string => randomBytes(6).toString('base64url');
-
-/**
- * For updateDevice: a new password (at most 8 characters) for the console of a running domain, good until `validTo`
- * (milliseconds UTC, by the host's clock). Undefined: the domain has no VNC console.
- */
-export function buildVncPasswordXml(domainXml: string, access: { readonly password: string; readonly validTo: number }): string | undefined {
-  const graphics = readVncGraphics(domainXml);
-  return graphics === undefined ? undefined : vncPasswordXml(graphics, access.password, access.validTo);
-}
-
-/** For updateDevice: the console locked again, by a password nobody knows and whose time is over. */
-export function buildVncLockXml(domainXml: string): string | undefined {
-  return buildVncPasswordXml(domainXml, { password: randomPassword(), validTo: 1000 });
-}
 
 export interface ParsedDisk { readonly device: string; readonly path: string | null; readonly format: string | null; readonly target: string; readonly bus: string | null }
 export interface ParsedInterface { readonly kind: string; readonly source: string | null; readonly mac: string | null; readonly device: string | null }

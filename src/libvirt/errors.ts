@@ -76,8 +76,6 @@ function hasCode(error: unknown, ...codes: number[]): boolean {
 export const isNoDomain = (error: unknown): boolean => hasCode(error, errorCode.noDomain);
 export const isNoStoragePool = (error: unknown): boolean => hasCode(error, errorCode.noStoragePool);
 export const isNoStorageVolume = (error: unknown): boolean => hasCode(error, errorCode.noStorageVolume);
-/** the C name */
-export const isNoStorageVol = isNoStorageVolume;
 export const isNoNetwork = (error: unknown): boolean => hasCode(error, errorCode.noNetwork);
 export const isNoSnapshot = (error: unknown): boolean => hasCode(error, errorCode.noDomainSnapshot);
 export const isNoMetadata = (error: unknown): boolean => hasCode(error, errorCode.noDomainMetadata);
@@ -144,7 +142,7 @@ function meaningOf(error: LibvirtError): { readonly kind: ErrorKind; readonly ke
 
 /**
  * An error of this client as one that a person may read; anything else is returned as it came, because it is a bug or
- * an AppError already. libvirt's own text goes in as `reason`: it names paths of the host, so views show it to admins.
+ * an AppError already. libvirt's own text goes in as `reason`; it may name files of the host and other domains.
  */
 export function toAppError(error: unknown, hostName: string): unknown {
   if (error instanceof LibvirtError) {

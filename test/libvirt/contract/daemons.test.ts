@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isExists, isNoDomain, isNoNetwork, isNoSnapshot, isNoStoragePool, isNoStorageVol, isOperationInvalid } from '../../../src/libvirt/errors.ts';
+import { isExists, isNoDomain, isNoNetwork, isNoSnapshot, isNoStoragePool, isNoStorageVolume, isOperationInvalid } from '../../../src/libvirt/errors.ts';
 import type { Hypervisor } from '../../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../../src/libvirt/open-hypervisor.ts';
 import { buildVolumeXml } from '../../../src/libvirt/volume-xml.ts';
@@ -169,7 +169,7 @@ for (const [name, start, skip] of daemons) {
       assert.equal(copy.name, 'v2');
       assert.deepEqual((await host.storageVolume.listAll('default-pool')).map((volume) => volume.name).sort(), ['v1', 'v2']);
       for (const volume of ['v1', 'v2']) await host.storageVolume.delete('default-pool', volume);
-      await assert.rejects(host.storageVolume.delete('default-pool', 'v1'), isNoStorageVol);
+      await assert.rejects(host.storageVolume.delete('default-pool', 'v1'), isNoStorageVolume);
       assert.deepEqual(await host.storageVolume.listAll('default-pool'), []);
     });
 
