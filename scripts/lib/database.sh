@@ -27,7 +27,7 @@ start_database() { # start_database FOLDER [durable|quick]; quick, for tests, ma
   chmod 700 "$folder/data" "$folder/tmp"
   if [ ! -d "$folder/data/mysql" ]; then
     mariadb-install-db --defaults-file="$folder/my.cnf" --auth-root-authentication-method=socket --skip-test-db --skip-name-resolve --rpm \
-      || { rm -rf "$folder/data"; return 1; }
+      >"$folder/install.log" 2>&1 || { cat "$folder/install.log"; rm -rf "$folder/data"; return 1; }
   fi
   rm -f "$folder/run/"*
   : >> "$folder/mariadb.log"

@@ -64,6 +64,8 @@ start_lan() { # start_lan DIR
   exec 9>/run/lock/cloud-at-hpc.lock
   flock 9
   index=$(choose_lan_index "$dir") || { stop_lan "$dir"; return 1; }
+  # leases of another network would be shown as addresses that nobody has
+  [ "$index" = "$(cat "$dir/lan/index" 2>/dev/null)" ] || rm -f "$dir/lan/leases" "$dir"/host*/lib/dnsmasq/br0.status
   printf '%s\n' "$index" > "$dir/lan/index"
   ip link add "cloud$index" type veth peer name uplink netns "$pid"
   if [ -e "/proc/sys/net/ipv6/conf/cloud$index/disable_ipv6" ]; then echo 1 > "/proc/sys/net/ipv6/conf/cloud$index/disable_ipv6"; fi

@@ -71,6 +71,8 @@ describe('a private host', { skip: needsRoot }, () => {
     await virsh(host, 'define', `${dir}/tmp/guest.xml`);
     await virsh(host, 'start', 'guest');
     await until('an address by DHCP', 90_000, () => /52:54:00:0d:e3:01 10\.77\.\d+\.\d+ demo/.test(leases()));
+    const address = / (10\.77\.\d+\.\d+) /.exec(leases())?.[1] ?? '?';
+    await until('libvirt knows the address', 10_000, async () => (await virsh(host, 'net-dhcp-leases', 'lan')).includes(`${address}/`));
     await until('balloon statistics', 30_000, async () => ((await stats())['balloon.unused'] ?? 0) > 0);
     await until('the banner', 30_000, () => serial().includes('Commands:'));
     const rootMib = Number(/disk +(\d+) MiB/.exec(serial())?.[1]);
