@@ -53,9 +53,7 @@ async function main(config: Config): Promise<void> {
     log.info({ signal }, 'stopping');
     // a page that hangs must not keep the process: systemd would kill it without releasing the leases
     setTimeout(() => process.exit(1), 10_000).unref();
-    await jobs.stop();
-    await watch.stop();
-    await runner.stop();
+    await Promise.all([jobs.stop(), watch.stop(), runner.stop()]);
     consoles.close();
     server.close();
     server.closeAllConnections();
