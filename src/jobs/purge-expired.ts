@@ -1,8 +1,10 @@
-// Takes out what is over: sessions, one-time links, tickets, rate limits, idempotency keys, samples whose owner is gone.
+// Takes out what is over: sessions, one-time links, tickets, rate limits, idempotency keys, old operations, samples
+// whose owner is gone.
 // In batches of at most 500 rows, because a big DELETE fails on MySQL Cluster.
 import type { OperationDeps } from '../operations/deps.ts';
 import { purgeConsoleTickets } from '../store/console-tickets.ts';
 import { deleteExpiredIdempotencyKeys } from '../store/idempotency-keys.ts';
+import { deleteEndedOperations } from '../store/operations.ts';
 import { purgeRateLimits } from '../store/rate-limits.ts';
 import { deleteSampleSubject, selectOrphanSubjects } from '../store/sample-subjects.ts';
 import { deleteSamples } from '../store/samples.ts';
@@ -10,6 +12,8 @@ import { purgeExpiredSessions } from '../store/sessions.ts';
 import { purgeSetupLinks } from '../store/setup-links.ts';
 
 const batchRows = 500;
+/** How long an operation that has ended can be looked at. The audit log goes further back. */
+const operationsKeptMs = 90 * 86_400_000;
 /** A subject is written before its owner, in one transaction; on MySQL Cluster a reader may see the first half alone. */
 const subjectGraceMs = 3_600_000;
 
@@ -21,6 +25,7 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     rateLimits: await purgeRateLimits(db, now),
     consoleTickets: await inBatches(signal, () => purgeConsoleTickets(db, now)),
     idempotencyKeys: await inBatches(signal, () => deleteExpiredIdempotencyKeys(db, now, batchRows)),
+    operations: await inBatches(signal, () => deleteEndedOperations(db, now - operationsKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };
   log.info(counts, 'purged what had expired');
