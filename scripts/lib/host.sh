@@ -144,7 +144,7 @@ tls_options() { # tls_options PKI NAME TARGET: with the folder that scripts/make
   if [ -z "$1" ]; then echo 'listen_tls = 0'; return; fi
   mkdir -p "$3"
   cp "$1/$2/"*.pem "$3/"
-  printf 'listen_tls = 1\nlisten_addr = "0.0.0.0"\nca_file = "/etc/libvirt/pki/cacert.pem"\ncert_file = "/etc/libvirt/pki/servercert.pem"\nkey_file = "/etc/libvirt/pki/serverkey.pem"\n'
+  printf 'listen_tls = 1\nlisten_addr = "0.0.0.0"\nca_file = "/etc/libvirt/pki/cacert.pem"\ncert_file = "/etc/libvirt/pki/servercert.pem"\nkey_file = "/etc/libvirt/pki/serverkey.pem"\ntls_allowed_dn_list = [ "CN=portal", "CN=host*" ]\n'
 }
 
 stable_uuid() { # stable_uuid HOSTDIR WORD: the same at every start
