@@ -77,10 +77,14 @@ export class EventHub {
 
   /** `connection` is the open one, if any; events of the next ones come through `attach` */
   listen(connection: RpcConnection | undefined, signal: AbortSignal | undefined): AsyncIterable<DomainEvent> {
-    const queue = new EventQueue(() => this.queues.delete(queue));
+    const onAbort = () => queue.end();
+    const queue = new EventQueue(() => {
+      this.queues.delete(queue);
+      signal?.removeEventListener('abort', onAbort);
+    });
     this.queues.add(queue);
     if (signal?.aborted) queue.end();
-    else signal?.addEventListener('abort', () => queue.end(), { once: true });
+    else signal?.addEventListener('abort', onAbort, { once: true });
     if (connection === undefined) return queue;
     if (this.registeredOn !== connection) {
       // A connection that cannot register is broken: it is made anew, and `attach` is called again.

@@ -76,8 +76,7 @@ export class HostLink {
   /** A connection for one long piece of work; the caller closes it. It is not made anew when it breaks. */
   async openExtra(signal?: AbortSignal): Promise<RpcConnection> {
     if (this.ending.signal.aborted) throw new HostUnavailableError('closed');
-    const stop = signal === undefined ? this.ending.signal : AbortSignal.any([this.ending.signal, signal]);
-    const connection = await openConnection(this.target, { ...this.options, signal: stop });
+    const connection = await openConnection(this.target, { ...this.options, signals: [this.ending.signal, signal] });
     this.extraConnections.add(connection);
     void connection.closed.then(() => this.extraConnections.delete(connection));
     return connection;
@@ -115,7 +114,7 @@ export class HostLink {
   }
 
   private async connect(): Promise<RpcConnection> {
-    const connection = await openConnection(this.target, { ...this.options, signal: this.ending.signal });
+    const connection = await openConnection(this.target, { ...this.options, signals: [this.ending.signal] });
     try {
       await this.prepare(connection);
       return connection;

@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { AbortError, HostUnavailableError } from './errors.ts';
 import type { CallOptions } from './hypervisor.ts';
 import type { HostLink } from './host-link.ts';
+import { linkSignals } from './link-signals.ts';
 import type { Args, procedures, ProcedureName, Reply } from './rpc/procedures.ts';
 import type { RpcStream } from './rpc/stream.ts';
 
@@ -43,9 +44,9 @@ export async function openDownload<N extends ProcedureName>(link: HostLink, name
 export async function upload<N extends ProcedureName>(link: HostLink, name: N, args: Args<Table[N]>, body: Readable, lengthBytes: number, options: CallOptions): Promise<void> {
   const { timeoutMs = Infinity } = options;
   const deadline = timeoutMs === Infinity ? undefined : AbortSignal.timeout(timeoutMs);
-  const signals = [deadline, options.signal].filter((signal) => signal !== undefined);
+  const { signal, release } = linkSignals([deadline, options.signal]);
   try {
-    const { stream } = await openBidirectional(link, name, args, { signal: AbortSignal.any(signals) });
+    const { stream } = await openBidirectional(link, name, args, { signal });
     stream.resume();
     await pipeline(body, exactly(lengthBytes), stream);
   } catch (error) {
@@ -54,6 +55,8 @@ export async function upload<N extends ProcedureName>(link: HostLink, name: N, a
       throw new HostUnavailableError(`the upload did not end within ${timeoutMs} ms`, { cause: error });
     }
     throw error;
+  } finally {
+    release();
   }
 }
 

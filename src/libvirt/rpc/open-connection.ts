@@ -1,6 +1,7 @@
 // From a URI to a connection that is ready for calls: dial, authenticate, agree on keepalive, open the driver.
 import { AbortError, HostUnavailableError } from '../errors.ts';
 import type { CallOptions, HypervisorOptions } from '../hypervisor.ts';
+import { linkSignals } from '../link-signals.ts';
 import type { LibvirtUri } from '../uri.ts';
 import { RpcConnection } from './connection.ts';
 import { dial } from './transport.ts';
@@ -14,14 +15,16 @@ const authType = { none: 0, polkit: 2 } as const;
 const authNames = new Map([[1, 'SASL']]);
 
 export interface ConnectOptions extends Pick<HypervisorOptions, 'keepalive' | 'connectTimeoutMs' | 'pkiPath'> {
-  readonly signal?: AbortSignal | undefined;
+  /** any of them gives up */
+  readonly signals?: readonly (AbortSignal | undefined)[];
 }
 
 /** Rejects with HostUnavailableError, LibvirtError (the daemon refused) or AbortError. */
 export async function openConnection(uri: LibvirtUri, options: ConnectOptions = {}): Promise<RpcConnection> {
   const timeoutMs = options.connectTimeoutMs ?? defaultConnectTimeoutMs;
-  const deadline = AbortSignal.timeout(timeoutMs);
-  const signal = options.signal === undefined ? deadline : AbortSignal.any([deadline, options.signal]);
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), timeoutMs);
+  const { signal, release } = linkSignals([deadline.signal, ...(options.signals ?? [])]);
   const within = { signal, timeoutMs: Infinity };
   let connection: RpcConnection | undefined;
   try {
@@ -32,10 +35,14 @@ export async function openConnection(uri: LibvirtUri, options: ConnectOptions = 
     if (supported !== 0) connection.startKeepalive(options.keepalive ?? defaultKeepalive);
     return connection;
   } catch (error) {
-    const reason = error instanceof AbortError && deadline.aborted && options.signal?.aborted !== true
+    const gaveUp = options.signals?.some((one) => one?.aborted === true) ?? false;
+    const reason = error instanceof AbortError && deadline.signal.aborted && !gaveUp
       ? new HostUnavailableError(`not connected within ${timeoutMs} ms`) : error as Error;
     connection?.fail(reason);
     throw reason;
+  } finally {
+    clearTimeout(timer);
+    release();
   }
 }
 
