@@ -91,10 +91,10 @@ describe('the main job', { skip, timeout: 600_000 }, () => {
     // tests running beside this one keep the machine busy: the load gate would rightly say "not now"
     await page.goto('/admin/thresholds');
     const thresholds = await whatIsWrong(page);
-    await page.locator('main [name=enabled]').uncheck();
-    await page.locator('main form button.btn-primary').click();
+    await page.locator('#thresholds input[type=checkbox]').uncheck();
+    await page.locator('#thresholds button.btn-primary').click();
     await page.waitForLoadState();
-    assert.equal(await page.locator('main [name=enabled]').isChecked(), false);
+    assert.equal(await page.locator('#thresholds input[type=checkbox]').isChecked(), false);
     assert.deepEqual([...dashboard, ...thresholds], []);
     const stranger = await openContext(browser, cloud.address, { language: 'en' });
     const again = await (await stranger.newPage()).goto(cloud.setupLink);

@@ -26,14 +26,17 @@ export interface Look {
   readonly javaScript?: boolean;
 }
 
-export function openContext(browser: Browser, baseURL: string, look: Look): Promise<BrowserContext> {
-  return browser.newContext({
+export async function openContext(browser: Browser, baseURL: string, look: Look): Promise<BrowserContext> {
+  const context = await browser.newContext({
     baseURL,
     locale: look.language,
     colorScheme: look.dark === true ? 'dark' : 'light',
     viewport: { width: look.width ?? 1280, height: 900 },
     javaScriptEnabled: look.javaScript ?? true,
   });
+  // an element that is not there after this will not come: a busy machine needs a few seconds, a wrong test need not wait for more
+  context.setDefaultTimeout(15_000);
+  return context;
 }
 
 /** axe's serious and critical findings, one line each. */
