@@ -19,12 +19,16 @@ const publicDirectory = fileURLToPath(new URL('../public', import.meta.url));
 export function createApp(deps: WebDeps): Express {
   const app = express();
   app.disable('x-powered-by');
+  // pages are not stored, so nobody asks for them by their hash
+  app.disable('etag');
   app.set('trust proxy', deps.config.trustProxy === '' ? false : deps.config.trustProxy);
   app.set('query parser', 'simple');
 
   app.get(paths.health, (_req, res) => void res.type('text').send('ok\n'));
   app.use(securityHeaders(deps.config));
-  app.use(express.static(publicDirectory, { index: false, maxAge: '1h' }));
+  // only what may be a file: a look at the disk before every page would cost more than its session
+  const files = express.static(publicDirectory, { index: false, maxAge: '1h' });
+  app.use((req, res, next) => (/^\/(?:css|js|vendor|favicon)/.test(req.path) ? files(req, res, next) : next()));
   app.use(requestLog(deps.log));
   // an event stream must not wait in a compressor's buffer
   app.use(compression({ filter: (req, res) => req.path !== paths.events && compression.filter(req, res) }));

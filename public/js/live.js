@@ -29,11 +29,29 @@ function showAges() {
   }
 }
 
+/** The buttons of what may be done now; new ones are copies of those in the page's template. */
+function showActions(row, actions) {
+  const box = row.querySelector('.machine-actions');
+  const template = document.getElementById('machine-buttons');
+  if (!box || !template) return;
+  const shown = [...box.querySelectorAll('[data-action]')].map((button) => button.dataset.action);
+  if (shown.join() === actions.join()) return;
+  const { path, name } = box.dataset;
+  box.replaceChildren(...actions.flatMap((action) => {
+    const button = template.content.querySelector(`[data-action="${CSS.escape(action)}"]`)?.cloneNode(true);
+    if (!button) return [];
+    const address = button.tagName === 'A' ? 'href' : 'formaction';
+    button.setAttribute(address, path + button.getAttribute(address));
+    button.title = `${button.title}: ${name}`;
+    return [button];
+  }));
+}
+
 function patch(row, change) {
   if (change.gone) {
     row.dataset.state = 'gone';
     for (const cell of row.querySelectorAll('[data-cell]')) cell.textContent = cell.dataset.cell === 'state' ? words.goneWord : '–';
-    for (const button of row.querySelectorAll('[data-action]')) button.hidden = true;
+    showActions(row, []);
     for (const age of row.querySelectorAll('[data-age]')) { age.dataset.age = ''; age.textContent = ''; }
     return;
   }
@@ -47,9 +65,7 @@ function patch(row, change) {
       if (change.at === null) age.textContent = '';
     }
   }
-  if (change.actions) {
-    for (const button of row.querySelectorAll('[data-action]')) button.hidden = !change.actions.includes(button.dataset.action);
-  }
+  if (change.actions) showActions(row, change.actions);
 }
 
 let stream;

@@ -42,7 +42,7 @@ portal_admin() { # portal_admin DATA command…
 
 start_portal() { # start_portal DATA PORT
   local data=$1 port=$2
-  ( set -a; . "$data/portal.env"; set +a; cd "$ROOT"; launch "$data/portal.pid" "$data/log/portal.log" node dist/main.js )
+  ( set -a; . "$data/portal.env"; set +a; cd "$ROOT"; launch "$data/portal.pid" "$data/log/portal.log" node --max-semi-space-size=4 dist/main.js )
   wait_until 30 portal_serves_or_ended "$data" "$port" || true
   if ! portal_serves "$port"; then
     tail -n 10 "$data/log/portal.log"

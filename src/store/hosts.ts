@@ -82,6 +82,11 @@ export async function selectHosts(db: Db): Promise<Host[]> {
   return (await db.query<HostRow>('SELECT * FROM hosts ORDER BY name')).map(toHost);
 }
 
+/** Names by id, for lists of what is on them. */
+export async function selectHostNames(db: Db): Promise<Map<string, string>> {
+  return new Map((await db.query<{ id: string; name: string }>('SELECT id, name FROM hosts')).map((row) => [row.id, row.name]));
+}
+
 export async function selectOptionalHost(db: Db, id: string): Promise<Host | undefined> {
   const [row] = await db.query<HostRow>('SELECT * FROM hosts WHERE id = ?', [id]);
   return row && toHost(row);

@@ -20,8 +20,20 @@ export interface Format {
 
 const dash = '–';
 
+// making a NumberFormat takes as long as formatting a hundred numbers with it
+const numberFormats = new Map<string, Intl.NumberFormat>();
+
+function numberFormat(language: Language, minimum: number, maximum: number): Intl.NumberFormat {
+  const key = `${language} ${minimum} ${maximum}`;
+  const known = numberFormats.get(key);
+  if (known !== undefined) return known;
+  const made = new Intl.NumberFormat(language, { minimumFractionDigits: minimum, maximumFractionDigits: maximum });
+  numberFormats.set(key, made);
+  return made;
+}
+
 export function formatFor(language: Language, t: Translate): Format {
-  const number = (value: number, digits = 0): string => new Intl.NumberFormat(language, { maximumFractionDigits: digits }).format(value);
+  const number = (value: number, digits = 0): string => numberFormat(language, 0, digits).format(value);
   const bytes = (value: number | null): string => {
     if (value === null) return dash;
     const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
@@ -48,7 +60,7 @@ export function formatFor(language: Language, t: Translate): Format {
     bytesPerSecond: (value) => (value === null ? dash : `${bytes(value)}/s`),
     mib: (value) => (value === null ? dash : bytes(value * 1024 ** 2)),
     gib: (value) => (value === null ? dash : bytes(value * 1024 ** 3)),
-    money: (amount, currency) => `${currency}${new Intl.NumberFormat(language, { maximumFractionDigits: 2, minimumFractionDigits: Number.isInteger(amount) ? 0 : 2 }).format(amount)}`,
+    money: (amount, currency) => `${currency}${numberFormat(language, Number.isInteger(amount) ? 0 : 2, 2).format(amount)}`,
     dateTime: (at) => (at === null ? dash : `${new Date(at).toISOString().slice(0, 19).replace('T', ' ')} UTC`),
     iso: (at) => new Date(at).toISOString(),
     age: (at, now) => duration(now - at),

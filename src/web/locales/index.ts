@@ -72,7 +72,9 @@ export type Translate = (key: string, params?: Readonly<Record<string, string | 
 /** The texts of one language. An unknown key comes back as itself. */
 export function translator(language: Language): Translate {
   const fixed = i18next.getFixedT(language);
-  return (key, params) => fixed(key, params ?? {});
+  const column = language === 'en' ? 0 : 1;
+  // a page has hundreds of words without parameters: those need no interpolation
+  return (key, params) => (params === undefined ? (catalogue[key]?.[column] ?? key) : fixed(key, params));
 }
 
 /** A Sentence in one language; parameters that are themselves keys are written as `$key`: they are looked up too. */

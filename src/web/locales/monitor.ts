@@ -46,7 +46,6 @@ export const monitor = defineMessages({
   'monitor.action.force-off': ['Force off', '強制關機'],
   'monitor.action.delete': ['Delete', '刪除'],
   'monitor.action.console': ['Console', '主控台'],
-  'monitor.action-on': ['{{action}}: {{name}}', '{{action}}：{{name}}'],
   'monitor.too-many-streams': ['Too many live windows are open; close one.', '開啟的即時視窗過多，請關閉一個。'],
   'monitor.chart.cpu': ['CPU, % of its vCPUs', 'CPU（占其 vCPU 的百分比）'],
   'monitor.chart.memory': ['Memory, MiB', '記憶體（MiB）'],

@@ -30,10 +30,23 @@ export function showList(deps: WebDeps): Route['handler'] {
       all ? selectUserNames(deps.db, [...new Set(found.instances.map((instance) => instance.userId))]) : new Map<string, string>(),
     ]);
     const fmt = formatFor(language, t);
+    // the machines of a host were measured at one time: a page has few ages
+    const ages = new Map<number, string>();
+    const ageOf = (at: number): string => {
+      const words = ages.get(at) ?? t('common.updated-ago', { age: fmt.age(at, now) });
+      ages.set(at, words);
+      return words;
+    };
     await render(req, res, 'monitor/list', {
       title: t('monitor.title'),
       scripts: ['/js/live.js'],
-      rows: rows.map((row) => ({ ...row, words: rowWords(row, t, fmt), stale: isRowStale(row, now, deps.config.pollIntervalMs), owner: owners.get(row.instance.userId) ?? null })),
+      rows: rows.map((row) => ({
+        instance: row.instance,
+        words: { ...rowWords(row, t, fmt), age: row.sample === null ? null : ageOf(row.sample.at) },
+        size: { memory: fmt.mib(row.instance.memoryMib), disk: fmt.gib(row.instance.diskGib) },
+        stale: isRowStale(row, now, deps.config.pollIntervalMs),
+        owner: owners.get(row.instance.userId) ?? null,
+      })),
       total: found.total, page, pageSize, search, all, now,
       base: `${paths.instances}?${new URLSearchParams({ ...(all ? { all: '1' } : {}), ...(search === '' ? {} : { search }) }).toString()}&`,
       pollIntervalMs: deps.config.pollIntervalMs,

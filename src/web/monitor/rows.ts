@@ -3,7 +3,7 @@
 import { instanceActions, instanceCan, type Instance, type InstanceAction } from '../../model/instance.ts';
 import { isStale, type InstanceSample } from '../../model/metrics.ts';
 import type { Db } from '../../store/db.ts';
-import { selectHosts } from '../../store/hosts.ts';
+import { selectHostNames } from '../../store/hosts.ts';
 import { selectLastInstanceSamples, selectLatestInstanceSamples } from '../../store/samples.ts';
 import type { Format } from '../format.ts';
 import type { Translate } from '../locales/index.ts';
@@ -33,11 +33,13 @@ export interface RowWords {
   readonly actions: readonly InstanceAction[];
 }
 
+/** Two slots of the rings. */
+const lastPollMs = 12_000;
+
 /** Adds host names and figures to instances: three statements however many they are. */
 export async function loadRows(db: Db, instances: readonly Instance[], now: number): Promise<MonitorRow[]> {
   const running = instances.filter(mayBeMeasured).map((instance) => instance.subjectId);
-  const [hosts, samples] = await Promise.all([selectHosts(db), loadSamples(db, running, now)]);
-  const names = new Map(hosts.map((host) => [host.id, host.name]));
+  const [names, samples] = await Promise.all([selectHostNames(db), loadSamples(db, running, now)]);
   return instances.map((instance) => ({
     instance,
     hostName: instance.hostId === null ? null : (names.get(instance.hostId) ?? null),
@@ -50,10 +52,15 @@ function mayBeMeasured(instance: Instance): boolean {
   return instance.state === 'running' || instance.state === 'paused';
 }
 
+/** Nearly all were measured at the last poll: the older slots are read only for those that were not. */
 async function loadSamples(db: Db, subjectIds: readonly number[], now: number): Promise<Map<number, InstanceSample>> {
-  const latest = await selectLatestInstanceSamples(db, subjectIds, now);
-  const silent = subjectIds.filter((id) => !latest.has(id));
-  return new Map([...latest, ...(await selectLastInstanceSamples(db, silent, now))]);
+  const found = await selectLatestInstanceSamples(db, subjectIds, now, lastPollMs);
+  for (const select of [selectLatestInstanceSamples, selectLastInstanceSamples]) {
+    const silent = subjectIds.filter((id) => !found.has(id));
+    if (silent.length === 0) break;
+    for (const [id, sample] of await select(db, silent, now)) found.set(id, sample);
+  }
+  return found;
 }
 
 export function rowWords({ instance, hostName, sample }: MonitorRow, t: Translate, fmt: Format): RowWords {
