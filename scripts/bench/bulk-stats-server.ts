@@ -1,7 +1,7 @@
 // The fake libvirtd of bulk-stats, in a process of its own. Prints its URI and the size of the reply; ends with stdin.
 import { procedures } from '../../src/libvirt/rpc/procedures.ts';
 import { XdrWriter } from '../../src/libvirt/rpc/xdr.ts';
-import { plainDomainXml } from '../../test/helpers/fake-libvirtd/host.ts';
+import { plainDomainXml } from '../../test/helpers/fake-libvirtd/plain-domain.ts';
 import { startFakeLibvirtd } from '../../test/helpers/fake-libvirtd/index.ts';
 
 const domains = Number(process.argv[2]);

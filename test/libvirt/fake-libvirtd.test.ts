@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { FakeDirectory } from '../helpers/fake-libvirtd/storage.ts';
-import { plainDomainXml } from '../helpers/fake-libvirtd/host.ts';
+import { plainDomainXml } from '../helpers/fake-libvirtd/plain-domain.ts';
 import { startFakeLibvirtd, type FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
 

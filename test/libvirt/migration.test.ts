@@ -5,7 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isNoDomain, isOperationAborted, LibvirtError } from '../../src/libvirt/errors.ts';
 import type { Hypervisor } from '../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
-import { plainDomainXml } from '../helpers/fake-libvirtd/host.ts';
+import { plainDomainXml } from '../helpers/fake-libvirtd/plain-domain.ts';
 import { startFakeLibvirtd, type FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 
 const uuid = '11111111-2222-4333-8444-555555555555';
@@ -77,6 +77,15 @@ describe('live migration', () => {
     await target.domain.defineXML(plainDomainXml('a'));
     await assert.rejects(migrate(), /already exists with uuid/);
     assert.equal((await source.domain.getState(uuid)).state, 'running');
+  });
+
+  it('fails without harm when the target has not the disk', async () => {
+    const { uuid: other } = await source.domain.defineXML(plainDomainXml('b').replace(/\/var\/lib\/images\/[^']+/, '/srv/default/b'));
+    await source.storageVolume.createXML('default', '<volume><name>b</name><capacity>1</capacity></volume>');
+    await source.domain.create(other);
+    await assert.rejects(source.domain.migrate(other, { destinationUri: to.uri, params: {}, flags }), /No such file/);
+    assert.equal((await source.domain.getState(other)).state, 'running');
+    assert.equal(await target.domain.lookupByUUID(other), undefined);
   });
 
   it('takes no destination that is itself', async () => {

@@ -9,7 +9,7 @@ import { selectHost } from '../../src/store/hosts.ts';
 import { selectInstanceEvents } from '../../src/store/instance-events.ts';
 import type { InstanceState } from '../../src/model/instance.ts';
 import { createCloud, type Cloud } from '../helpers/cloud.ts';
-import { plainDomainXml } from '../helpers/fake-libvirtd/host.ts';
+import { plainDomainXml } from '../helpers/fake-libvirtd/plain-domain.ts';
 
 let cloud: Cloud;
 before(async () => {

@@ -4,6 +4,7 @@ import { find, readXml, textAt } from '../../../src/libvirt/xml-reader.ts';
 import { state, type FakeDomain } from './domain.ts';
 import { refuse } from './errors.ts';
 import type { FakeHost } from './host.ts';
+import { migrate } from './migration.ts';
 import type { Handlers } from './session.ts';
 
 type Ref = { readonly uuid: string; readonly name: string; readonly id: number };
@@ -159,7 +160,7 @@ function jobs(host: FakeHost): Handlers {
       job.canceled = true;
     },
     DOMAIN_MIGRATE_PERFORM3_PARAMS: async ({ dom, dconnuri, flags }) => {
-      await host.migrate(dom.uuid, dconnuri ?? '', flags);
+      await migrate(host, dom.uuid, dconnuri ?? '', flags);
       return { cookieOut: Buffer.alloc(0) };
     },
     DOMAIN_MIGRATE_SET_MAX_DOWNTIME: ({ dom }) => { host.running(dom.uuid); },

@@ -3,7 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readXml, textAt } from '../../../src/libvirt/xml-reader.ts';
 import { Counter, type Clock } from './counters.ts';
-import { FakeDomain, migrationStats, readDefinition, state, ullong, type Definition, type FakeJob } from './domain.ts';
+import { FakeDomain, readDefinition, state, type Definition, type migrationStats } from './domain.ts';
+import { plainDomainXml } from './plain-domain.ts';
 import { refuse } from './errors.ts';
 import { FakePool, type FakePoolOptions, type FakeFile } from './storage.ts';
 
@@ -35,26 +36,19 @@ export interface FakeHostOptions {
 }
 
 /** virDomainEventType and details that the fake sends */
-const event = {
+export const event = {
   definedAdded: [0, 0], definedUpdated: [0, 1], undefinedRemoved: [1, 0], startedBooted: [2, 0], startedMigrated: [2, 1], suspendedPaused: [3, 0], suspendedMigrated: [3, 1],
   resumedUnpaused: [4, 0], resumedMigrated: [4, 1], stoppedShutdown: [5, 0], stoppedDestroyed: [5, 1], stoppedCrashed: [5, 2], stoppedMigrated: [5, 3], stoppedFailed: [5, 5],
   shutdownGuest: [6, 1],
 } as const;
 /** virDomainShutoffReason, virDomainPausedReason, virDomainRunningReason */
-const reason = { shutdown: 1, destroyed: 2, crashed: 3, migrated: 4, failed: 6, pausedByUser: 1, unpaused: 5, runningMigrated: 2 } as const;
-
-export const migrateFlag = { live: 1, persistDest: 8, undefineSource: 16, paused: 32 } as const;
+export const reason = { shutdown: 1, destroyed: 2, crashed: 3, migrated: 4, failed: 6, pausedByUser: 1, unpaused: 5, runningMigrated: 2 } as const;
 
 export type HostEvent =
   | { readonly type: 'lifecycle'; readonly domain: FakeDomain['ref']; readonly event: number; readonly detail: number }
   | { readonly type: 'reboot'; readonly domain: FakeDomain['ref'] }
   | { readonly type: 'migration-iteration'; readonly domain: FakeDomain['ref']; readonly iteration: number }
   | { readonly type: 'job-completed'; readonly domain: FakeDomain['ref']; readonly params: ReturnType<typeof migrationStats> };
-
-/** All fake hosts of this process by the URIs under which they are reached, for migrations. */
-export const reachable = new Map<string, FakeHost>();
-
-const withoutParameters = (uri: string): string => (uri.includes('socket=') ? uri : uri.replace(/\?.*$/, ''));
 
 export class FakeHost {
   readonly hostname: string;
@@ -74,7 +68,7 @@ export class FakeHost {
   onEvent: (event: HostEvent) => void = () => undefined;
   private readonly busyNs: Counter;
   private readonly totalNs: Counter;
-  private readonly acpiDelayMs: number;
+  readonly acpiDelayMs: number;
   private readonly vncBasePort: number;
   private lastId = 0;
 
@@ -192,7 +186,7 @@ export class FakeHost {
     return existing;
   }
 
-  private assertNoOther(definition: Definition): FakeDomain | undefined {
+  assertNoOther(definition: Definition): FakeDomain | undefined {
     const existing = this.domains.get(definition.uuid);
     if (existing !== undefined && existing.name !== definition.name) throw refuse.uuidTaken(existing.name, existing.uuid);
     const named = this.domainNamed(definition.name);
@@ -218,7 +212,7 @@ export class FakeHost {
   }
 
   /** The process begins; checks what QEMU checks. */
-  private run(domain: FakeDomain): void {
+  run(domain: FakeDomain): void {
     const definition = domain.defined ?? domain.live;
     for (const { network } of definition.interfaces) {
       if (network !== null && !this.network(network).active) throw refuse.networkInactive(network);
@@ -228,7 +222,7 @@ export class FakeHost {
     domain.started(++this.lastId, domain.wantsVnc ? this.freeVncPort() : null);
   }
 
-  private openDisks(domain: FakeDomain, definition: Definition): void {
+  openDisks(domain: FakeDomain, definition: Definition): void {
     const writer = `${this.hostUuid} ${domain.uuid}`;
     const files = definition.disks.filter((disk) => disk.path !== '' && this.inAnyPool(disk.path)).map((disk) => {
       const file = this.fileAt(disk.path);
@@ -239,7 +233,7 @@ export class FakeHost {
     for (const { file, disk } of files) if (!disk.readonly) file.writer = writer;
   }
 
-  private closeDisks(domain: FakeDomain): void {
+  closeDisks(domain: FakeDomain): void {
     for (const { path } of domain.live.disks) {
       const file = this.fileAt(path);
       if (file?.writer === `${this.hostUuid} ${domain.uuid}`) file.writer = null;
@@ -329,73 +323,8 @@ export class FakeHost {
     for (const domain of this.domains.values()) domain.settle();
   }
 
-  private tell(domain: FakeDomain, [what, detail]: readonly [number, number]): void {
+  tell(domain: FakeDomain, [what, detail]: readonly [number, number]): void {
     this.onEvent({ type: 'lifecycle', domain: domain.ref, event: what, detail });
-  }
-
-  // --- migration, peer to peer
-
-  async migrate(uuid: string, destinationUri: string, flags: number): Promise<void> {
-    const domain = this.running(uuid);
-    if (domain.job !== undefined) throw refuse.jobActive();
-    const target = reachable.get(withoutParameters(destinationUri));
-    if (target === undefined) throw refuse.noConnection(destinationUri);
-    if (target.hostUuid === this.hostUuid) throw refuse.sameHost(this.hostUuid);
-    target.assertNoOther(domain.live);
-    if (target.domains.get(uuid)?.isActive === true) throw refuse.alreadyRunning();
-    for (const { network } of domain.live.interfaces) if (network !== null && !target.network(network).active) throw refuse.networkInactive(network);
-    const job: FakeJob = { startedAt: this.clock(), durationMs: this.migrationMs, memoryBytes: domain.live.memoryKib * 1024, canceled: false };
-    domain.job = job;
-    try {
-      await this.copyMemory(domain, job);
-    } finally {
-      domain.job = undefined;
-    }
-    this.handOver(domain, target, flags);
-    const done = { ...migrationStats(job, job.durationMs), downtime: ullong(45), downtime_net: ullong(40) };
-    domain.completedJob = done;
-    this.onEvent({ type: 'job-completed', domain: { ...domain.ref, id: -1 }, params: done });
-  }
-
-  /** In three rounds, as a real one goes round again for the memory that was written meanwhile. */
-  private async copyMemory(domain: FakeDomain, job: FakeJob): Promise<void> {
-    const { id } = domain;
-    for (let iteration = 1; iteration <= 3; iteration++) {
-      this.onEvent({ type: 'migration-iteration', domain: domain.ref, iteration });
-      await delay(job.durationMs / 3);
-      if (job.canceled) throw refuse.migrationCanceled();
-      if (domain.id !== id) throw refuse.migrationFailed('domain is not running');
-    }
-  }
-
-  private handOver(domain: FakeDomain, target: FakeHost, flags: number): void {
-    const wasPaused = domain.state === state.paused;
-    this.tell(domain, event.suspendedMigrated);
-    this.settle();
-    this.closeDisks(domain);
-    target.receive(domain, flags, wasPaused);
-    if ((flags & migrateFlag.undefineSource) !== 0 && domain.defined !== null) {
-      domain.defined = null;
-      this.tell(domain, event.undefinedRemoved);
-    }
-    domain.stopped(reason.migrated);
-    if (domain.defined === null) this.domains.delete(domain.uuid);
-    this.tell(domain, event.stoppedMigrated);
-  }
-
-  private receive(from: FakeDomain, flags: number, paused: boolean): void {
-    const domain = this.domains.get(from.uuid) ?? new FakeDomain(from.live, this.clock, { acpiDelayMs: from.acpiDelayMs });
-    domain.live = from.live;
-    domain.defined = (flags & migrateFlag.persistDest) !== 0 ? (from.defined ?? from.live) : (this.domains.get(from.uuid)?.defined ?? null);
-    this.domains.set(from.uuid, domain);
-    Object.assign(domain.load, from.load);
-    domain.ignoresAcpi = from.ignoresAcpi;
-    this.run(domain);
-    if (from.vnc !== undefined && domain.vnc !== undefined) domain.vnc = { ...from.vnc, port: domain.vnc.port };
-    domain.setState(paused ? state.paused : state.running, reason.runningMigrated);
-    this.tell(domain, event.startedMigrated);
-    if (!paused) this.tell(domain, event.resumedMigrated);
-    if ((flags & migrateFlag.persistDest) !== 0) this.tell(domain, event.definedAdded);
   }
 
   // --- networks
@@ -409,16 +338,4 @@ export class FakeHost {
     this.networks.set(name, network);
     return network;
   }
-}
-
-/** A domain as the product would define it, for fakes that start full. */
-export function plainDomainXml(name: string, options: { uuid?: string; vcpus?: number; memoryMib?: number; disks?: number; interfaces?: number } = {}): string {
-  const { uuid = randomUUID(), vcpus = 1, memoryMib = 512, disks = 1, interfaces = 1 } = options;
-  const each = (count: number, make: (i: number) => string) => Array.from({ length: count }, (_, i) => make(i)).join('');
-  return `<domain type='qemu'><name>${name}</name><uuid>${uuid}</uuid><memory unit='MiB'>${memoryMib}</memory><vcpu>${vcpus}</vcpu>
-<os><type arch='x86_64' machine='pc'>hvm</type></os><devices>
-${each(disks, (i) => `<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/var/lib/images/${name}-${i}.qcow2'/><target dev='vd${'abcdefgh'[i] ?? 'z'}' bus='virtio'/></disk>`)}
-${each(interfaces, (i) => `<interface type='bridge'><mac address='52:54:00:00:00:0${i}'/><source bridge='br0'/><model type='virtio'/></interface>`)}
-<graphics type='vnc' port='-1' autoport='yes' passwd='secret00' passwdValidTo='1970-01-01T00:00:01'><listen type='address' address='0.0.0.0'/></graphics>
-</devices></domain>`;
 }

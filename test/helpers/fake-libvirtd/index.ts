@@ -16,7 +16,8 @@ import type { AnyProcedureName } from './extra-procedures.ts';
 import { Faults, type Fault, type FaultOptions } from './faults.ts';
 import { domainHandlers } from './handlers-domain.ts';
 import { hostHandlers } from './handlers-host.ts';
-import { FakeHost, reachable, type FakeHostOptions } from './host.ts';
+import { FakeHost, type FakeHostOptions } from './host.ts';
+import { reachable } from './migration.ts';
 import type { FakeDomain } from './domain.ts';
 import { Session, type Handlers } from './session.ts';
 

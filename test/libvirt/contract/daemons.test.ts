@@ -9,7 +9,7 @@ import type { Hypervisor } from '../../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../../src/libvirt/open-hypervisor.ts';
 import { buildVolumeXml } from '../../../src/libvirt/volume-xml.ts';
 import { readPoolXml, readVolumeXml } from '../../../src/libvirt/storage-xml.ts';
-import { plainDomainXml } from '../../helpers/fake-libvirtd/host.ts';
+import { plainDomainXml } from '../../helpers/fake-libvirtd/plain-domain.ts';
 import { startFakeLibvirtd } from '../../helpers/fake-libvirtd/index.ts';
 import { startPrivateLibvirtd, whyNoLibvirtd } from '../../helpers/private-libvirtd.ts';
 
