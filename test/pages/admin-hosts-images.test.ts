@@ -259,7 +259,7 @@ describe('operations and discrepancies', () => {
     const { text } = await admin.get('/admin/discrepancies');
     assertShows(text, /pet &lt;1&gt;/);
     assertShows(text, /The portal never touches it/);
-    assertShows((await admin.get(`/admin/hosts/${host.id}`)).text, /disagree about 1 things/);
+    assertShows((await admin.get(`/admin/hosts/${host.id}`)).text, /between this host and the database: 1/);
     const [row] = await selectDiscrepancies(db);
     assert.equal((await admin.post(`/admin/discrepancies/${row?.id}/dismiss`)).status, 303);
     assert.deepEqual(await selectDiscrepancies(db), []);

@@ -22,7 +22,7 @@ export const admin = defineMessages({
   'admin.nav.users': ['Users', '使用者'],
   'admin.nav.quotas': ['Quotas', '配額'],
   'admin.nav.thresholds': ['Load thresholds', '負載門檻'],
-  'admin.nav.caps': ['Caps and overcommit', '上限與超額配置'],
+  'admin.nav.caps': ['Caps', '上限'],
   'admin.nav.prices': ['Prices', '價格'],
   'admin.nav.settings': ['Settings', '設定'],
 

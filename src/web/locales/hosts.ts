@@ -79,7 +79,7 @@ export const hosts = defineMessages({
   'hosts.operations-link': ['Operations on this host', '此主機的作業'],
   'hosts.remove': ['Remove from management', '移出管理'],
   'hosts.remove-explained': ['It can be removed when no machine has its home here.', '沒有虛擬機器時才能移除。'],
-  'hosts.discrepancies': ['The host and the database disagree about {{total}} things.', '主機與資料庫有 {{total}} 項不一致。'],
+  'hosts.discrepancies': ['Discrepancies between this host and the database: {{total}}.', '此主機與資料庫的不一致：{{total}} 項。'],
   'hosts.discrepancies-link': ['Look at them', '檢視'],
 
   'hosts.problem.invalid-uri': ['This URI cannot be used: {{reason}}', '無法使用此 URI：{{reason}}'],
