@@ -3,6 +3,7 @@
 import { setMaxListeners } from 'node:events';
 import { schedule as scheduleCron } from 'node-cron';
 import type { Clock } from '../clock.ts';
+import { linkSignals } from '../libvirt/link-signals.ts';
 import type { Log } from '../log.ts';
 import type { Database } from '../store/db.ts';
 import { claimJob, releaseJobs, updateJobEnded } from '../store/jobs.ts';
@@ -78,19 +79,21 @@ async function runOnce(deps: ScheduleDeps, job: Job, ownerId: string, stopping: 
   const leased = job.everywhere !== true;
   const leaseMs = Math.max(leastLeaseMs, typeof job.every === 'number' ? 3 * job.every : 0);
   const lease = leased ? keepLease(deps, job.name, ownerId, leaseMs) : undefined;
+  // linked and released again: `stopping` lives as long as the portal
+  const linked = linkSignals([stopping, lease?.lost]);
   const startedAt = performance.now();
   let failure: string | null = null;
   try {
     if (lease !== undefined && !(await lease.claim())) return;
-    const signal = lease === undefined ? stopping : AbortSignal.any([stopping, lease.lost]);
     // every call of every host listens to it
-    setMaxListeners(0, signal);
-    await job.run(signal);
+    setMaxListeners(0, linked.signal);
+    await job.run(linked.signal);
   } catch (error) {
     if (stopping.aborted) return;
     failure = error instanceof Error ? error.message : String(error);
     deps.log.error({ job: job.name, err: error }, 'job failed');
   } finally {
+    linked.release();
     lease?.stop();
   }
   deps.log.debug({ job: job.name, elapsedMs: Math.round(performance.now() - startedAt) }, 'job ran');
