@@ -160,7 +160,7 @@ function walk(language: Language, cloud: () => Cloud, browser: () => Browser): v
   it('creates a machine in the wizard', async () => {
     await page.goto('/instances/new');
     await page.fill('[name=name]', machine);
-    await page.getByText(t('admission.yes'), { exact: false }).first().waitFor();
+    await page.locator('#verdict').getByText(t('admission.yes')).filter({ visible: true }).first().waitFor();
     await assertGoodPage(page);
     await page.locator('#wizard .card-footer button.btn-primary').click();
     await page.waitForURL('**/instances/new/review');

@@ -1,0 +1,116 @@
+// Every page that a link leads to, as visitor, user and admin, in both languages, light and dark, wide and on a phone: it fits
+// the window, axe finds no serious barrier, the browser reports nothing (a style or script that the CSP refused), and no key
+// of the catalogue shines through. SCREENSHOTS=folder keeps a picture of each.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, describe, it } from 'node:test';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { say } from '../../src/errors.ts';
+import { submitInstanceCreate } from '../../src/operations/instance-create.ts';
+import { insertAudit } from '../../src/store/audit.ts';
+import { insertInstanceSamples } from '../../src/store/samples.ts';
+import { selectOptionalInstance } from '../../src/store/instances.ts';
+import { startTestCloud, type TestCloud } from '../api/cloud.ts';
+import { testPassword } from '../helpers/accounts.ts';
+import { launchBrowser, noBrowser, openContext, overflow, seriousViolations, type Look } from '../helpers/browser.ts';
+
+const looks: readonly Look[] = [
+  { language: 'en' },
+  { language: 'zh-TW', width: 360, dark: true },
+  { language: 'en', width: 360 },
+  { language: 'zh-TW', dark: true },
+];
+const idPattern = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
+
+/** Where a link leads, without what only chooses among a page's contents: each kind of page is looked at once. */
+function kindOf(url: URL): string {
+  return url.pathname.replace(idPattern, ':id');
+}
+
+async function findPages(page: Page, begin: readonly string[]): Promise<string[]> {
+  const found = new Map<string, string>();
+  const queue = [...begin];
+  for (let path = queue.shift(); path !== undefined; path = queue.shift()) {
+    const kind = kindOf(new URL(path, 'http://portal.invalid'));
+    if (found.has(kind)) continue;
+    found.set(kind, path);
+    await page.goto(path, { waitUntil: 'domcontentloaded' });
+    const links: string[] = await page.locator('a[href]').evaluateAll((anchors) => anchors.map((anchor) => (anchor as unknown as { href: string }).href));
+    const here = new URL(page.url()).origin;
+    for (const link of links.map((href) => new URL(href))) {
+      if (link.origin === here && !link.pathname.startsWith('/api/') && !/\.(?:json|csv|svg)$/.test(link.pathname)) queue.push(link.pathname + link.search);
+    }
+  }
+  return [...found.values()];
+}
+
+async function look(context: BrowserContext, paths: readonly string[], name: string, as: Look): Promise<string[]> {
+  const findings: string[] = [];
+  const page = await context.newPage();
+  let current = '';
+  page.on('console', (message) => { if (message.type() === 'error') findings.push(`${current}: the browser says: ${message.text()}`); });
+  page.on('pageerror', (error) => findings.push(`${current}: a script failed: ${error.message}`));
+  for (const path of paths) {
+    current = `${name} ${as.language} ${as.width ?? 'wide'}${as.dark === true ? ' dark' : ''} ${path}`;
+    const response = await page.goto(path, { waitUntil: 'load' });
+    if (response !== null && response.status() >= 400) findings.push(`${current}: ${response.status()}`);
+    for (const finding of [...(await overflow(page)), ...(await seriousViolations(page))]) findings.push(`${current}: ${finding}`);
+    const text = await page.locator('body').innerText();
+    const keys = text.match(/\b(?:nav|common|form|errors|home|instances|admission|placement|console|operations|monitor|resources|session|account|users|admin|settings|thresholds|hosts|images|flavours|messages|audit|contact|unit)\.[a-z][a-z.-]+\b(?!@)/g);
+    if (keys !== null) findings.push(`${current}: untranslated ${keys.join(', ')}`);
+    const folder = process.env['SCREENSHOTS'];
+    if (folder !== undefined) await page.screenshot({ path: `${folder}/${current.replace(/[^\w-]+/g, '_').slice(0, 120)}.png`, fullPage: true });
+  }
+  await page.close();
+  return findings;
+}
+
+describe('every page', { skip: noBrowser(), timeout: 600_000 }, () => {
+  let cloud: TestCloud;
+  let browser: Browser;
+  before(async () => {
+    cloud = await startTestCloud();
+    const { db, operations, clock } = cloud.portal.deps;
+    const { instance } = await submitInstanceCreate(operations, { user: cloud.user, name: 'looked-at', image: cloud.image, size: { vcpus: 1, memoryMib: 512, diskGib: 2 }, sshKey: '', userData: '' });
+    await submitInstanceCreate(operations, { user: cloud.admin, name: 'of-the-admin', image: cloud.image, size: { vcpus: 1, memoryMib: 512, diskGib: 2 }, sshKey: '', userData: '' });
+    for (const end = Date.now() + 15_000; (await selectOptionalInstance(db, instance.id))?.state !== 'running' && Date.now() < end; ) await new Promise((resolve) => setTimeout(resolve, 50));
+    const now = clock.now();
+    await insertInstanceSamples(db, [60, 50, 40, 30, 20, 10, 0].map((seconds) => ({
+      subjectId: instance.subjectId, at: now - seconds * 1000, cpuPercent: 10 + seconds, memoryUsedMib: 200, diskReadBytesPerSecond: 1e6, diskWriteBytesPerSecond: 2e6, networkReceiveBytesPerSecond: 3e5, networkTransmitBytesPerSecond: 4e5,
+    })));
+    await insertAudit(db, { id: randomUUID(), at: now, userId: cloud.user.id, userName: 'user', action: 'session.login', target: say('x').key, ip: '192.0.2.7', result: 'ok', detail: '' });
+    browser = await launchBrowser();
+  });
+  after(async () => {
+    await browser?.close();
+    await cloud?.close();
+  });
+
+  for (const [who, begin] of [['visitor', ['/', '/login', '/register']], ['user', ['/', '/instances/new', '/admission']], ['admin', ['/admin', '/instances?all=1', '/account']]] as const) {
+    it(`looks right for a ${who}`, async () => {
+      const findings: string[] = [];
+      let paths: string[] = [];
+      for (const as of looks) {
+        const context = await openContext(browser, cloud.portal.url, as);
+        if (who !== 'visitor') {
+          const page = await context.newPage();
+          await page.goto('/login');
+          await page.fill('main [name=name]', who);
+          await page.fill('main [name=password]', testPassword);
+          await page.locator('main form button').last().click();
+          await page.waitForURL((url) => url.pathname !== '/login');
+          await page.close();
+        }
+        if (paths.length === 0) {
+          const page = await context.newPage();
+          paths = await findPages(page, begin);
+          await page.close();
+        }
+        findings.push(...(await look(context, paths, who, as)));
+        await context.close();
+      }
+      assert.ok(paths.length >= 5, paths.join(' '));
+      assert.deepEqual(findings, []);
+    });
+  }
+});
