@@ -33,12 +33,8 @@ export async function loadClusterLoad(db: Db, settings: Settings, now: number): 
 }
 
 export function instanceCounts(byState: Readonly<Record<InstanceState, number>>): InstanceCounts {
-  const { failed, ...present } = byState;
-  return {
-    total: Object.values(present).reduce((sum, count) => sum + count, 0),
-    running: present.running + present.paused,
-    stopped: present.stopped,
-  };
+  const all = Object.values(byState).reduce((sum, count) => sum + count, 0);
+  return { total: all - byState.failed, running: byState.running + byState.paused, stopped: byState.stopped };
 }
 
 export interface Resources {
