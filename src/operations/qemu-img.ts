@@ -1,7 +1,7 @@
 // QEMU's own opinion of a disk file that this machine can open. The format is always given, never guessed, and the program
 // runs without a shell, with limits on time, memory and files: it reads what somebody else has made.
 import { execFile } from 'node:child_process';
-import { lstat } from 'node:fs/promises';
+import { access, constants, lstat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import type { ImageFormat } from '../model/image.ts';
 
@@ -21,12 +21,14 @@ export interface QemuImgInfo {
   readonly isEncrypted: boolean;
 }
 
-/** undefined: the file or the program is not on this machine. Throws when QEMU cannot or will not read the file. */
+/** undefined: the file or the program is not on this machine, or not for us to read. Throws when QEMU cannot or will not read the file. */
 export async function qemuImgInfo(path: string, format: ImageFormat): Promise<QemuImgInfo | undefined> {
   const file = await lstat(path).catch(() => undefined);
   if (file === undefined) return undefined;
   // a link in the pool could point anywhere, also at another moment
   if (!file.isFile()) throw new Error('not a regular file');
+  // the files of a system pool are often root's alone: then libvirt's and our own reading have to do
+  if (!(await access(path, constants.R_OK).then(() => true, () => false))) return undefined;
   const limits = [`--as=${memoryBytes}`, `--cpu=${cpuSeconds}`, '--nofile=64', '--fsize=0'];
   const command = [...limits, '--', 'qemu-img', 'info', '--output=json', '--force-share', '-f', format, '--', path];
   try {

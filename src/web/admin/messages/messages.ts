@@ -77,7 +77,7 @@ async function renderMessage(
   deps: WebDeps, req: Request, res: Response, message: ContactMessage,
   values: Readonly<Record<string, string>>, fields: Readonly<Record<string, Sentence>>, status: number,
 ): Promise<void> {
-  const [sender, answerer] = await Promise.all([message.userId, message.answeredBy].map((id) => (id === null ? undefined : selectOptionalUser(deps.db, id))));
+  const [sender, answerer] = await Promise.all([message.userId, message.answeredBy].map(async (id) => (id === null ? undefined : selectOptionalUser(deps.db, id))));
   await render(req, res, 'admin/messages/message', {
     title: message.subject, message, values, fields, sender: sender ?? null, answerer: answerer ?? null,
     mailEnabled: deps.mailer.enabled, mailTo: deps.config.contactAddress ?? '', limit: contactLimits.answer,
