@@ -85,7 +85,9 @@ stop_lan() {
 
 write_host_files() { # write_host_files DIR N
   local dir=$1 host=$1/host$2 number=$2
-  mkdir -p "$dir/pool" "$host"/{etc/qemu/networks/autostart,etc/storage/autostart,etc/nwfilter,etc/secrets,lib/qemu,cache,log/qemu}
+  mkdir -p "$dir/pool"
+  chmod o+x "$dir" "$dir/pool"
+  mkdir -p "$host"/{etc/qemu/networks/autostart,etc/storage/autostart,etc/nwfilter,etc/secrets,lib/qemu,cache,log/qemu}
   rm -rf "$host/run"
   mkdir -m 0755 "$host/run"
   [ -f "$host/uuid" ] || cat /proc/sys/kernel/random/uuid > "$host/uuid"
@@ -108,9 +110,9 @@ CONF
 security_driver = "none"
 cgroup_controllers = []
 namespaces = []
-user = "root"
-group = "root"
-dynamic_ownership = 0
+# Not root: as root QEMU would keep all of root's capabilities, and these namespaces share the machine's users.
+user = "libvirt-qemu"
+group = "libvirt-qemu"
 remember_owner = 0
 stdio_handler = "logd"
 vnc_listen = "0.0.0.0"
@@ -164,7 +166,7 @@ start_host() { # start_host DIR N
   if host_has_kvm; then kvm=yes; fi
   # Mount points that Debian's libvirt-daemon-system would have made; only covered, never written to.
   mkdir -p /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
-  hold_namespaces "$host/pid" "$host/log/init.log" "$LIB/host-init" "$host" "host$number" "$(host_address "$dir" "$number")" "$kvm" || return 1
+  hold_namespaces "$host/pid" "$host/log/init.log" "$LIB/host-init" "$dir" "host$number" "$(host_address "$dir" "$number")" "$kvm" || return 1
   pid=$(running_pid "$host/pid") || { cat "$host/log/init.log"; return 1; }
   in_net "$lan" ip link add "host$number" type veth peer name up0 netns "$pid"
   in_net "$lan" ip link set "host$number" master lan0 up

@@ -1,6 +1,6 @@
 // Private hosts are real: the demo image boots in one, gets an address, shows its screen and obeys the power button.
 import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { after, before, describe, it } from 'node:test';
@@ -37,6 +37,14 @@ function greeting(address: string, port: number): Promise<string> {
   });
 }
 
+function commandOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
 describe('a private host', { skip: needsRoot }, () => {
   const dir = `${temporaryFolder()}/h`;
   let host: HostDescription;
@@ -46,6 +54,11 @@ describe('a private host', { skip: needsRoot }, () => {
   after(() => stopHost(dir));
   const state = (): Promise<string> => virsh(host, 'domstate', 'guest');
   const leases = (): string => readFileSync(`${dir}/lan/leases`, 'utf8');
+  // its pid file has the number that the host's own namespace gives it; the machine knows it by its command line
+  const qemuPid = (): string => {
+    const found = readdirSync('/proc').find((pid) => /^\d+$/.test(pid) && commandOf(pid).includes(`${host.poolPath}/guest.qcow2`) && commandOf(pid).includes('qemu-system'));
+    return found ?? assert.fail('no QEMU runs');
+  };
   const serial = (): string => readFileSync(`${dir}/tmp/serial.log`, 'latin1');
   const stats = async (): Promise<Record<string, number>> =>
     Object.fromEntries((await virsh(host, 'domstats', 'guest')).split('\n').map((line) => line.trim().split('=')).map(([key, value]) => [key ?? '', Number(value)]));
@@ -87,6 +100,12 @@ describe('a private host', { skip: needsRoot }, () => {
   it('counts processor time without cgroups', async () => {
     const first = (await stats())['cpu.time'] ?? 0;
     await until('cpu.time has grown', 20_000, async () => ((await stats())['cpu.time'] ?? 0) > first && first > 0);
+  });
+
+  it('runs guests without any rights on the machine', () => {
+    const status = readFileSync(`/proc/${qemuPid()}/status`, 'utf8');
+    assert.match(status, /^CapEff:\s+0+$/m);
+    assert.doesNotMatch(status, /^Uid:\s+0\b/m);
   });
 
   it('boots again when it is asked to reboot', async () => {
