@@ -7,7 +7,7 @@ PACKAGES_IMAGE="cpio:cpio dosfstools:mkfs.vfat e2fsprogs:mke2fs fdisk:sfdisk mto
  syslinux:syslinux syslinux-common:/usr/lib/syslinux/mbr/mbr.bin qemu-utils:qemu-img dpkg:dpkg-deb"
 PACKAGES_DATABASE="mariadb-server-core:mariadbd mariadb-client-core:mariadb util-linux:setpriv"
 PACKAGES_PORTAL="ca-certificates:/etc/ssl/certs/ca-certificates.crt curl:curl openssh-client:ssh gnutls-bin:certtool"
-PACKAGES_TEST="chromium:chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto git:git"
+PACKAGES_TEST="openssl:openssl genisoimage:isoinfo chromium:chromium fonts-noto-cjk:/usr/share/fonts/opentype/noto git:git"
 # Debian 13 cut libvirt-daemon into one package a driver; Debian 12 has them in libvirt-daemon.
 PACKAGES_HOST_LATER="libvirt-daemon-driver-network libvirt-daemon-driver-storage libvirt-daemon-driver-nodedev
  libvirt-daemon-driver-interface libvirt-daemon-driver-secret libvirt-daemon-driver-nwfilter libvirt-daemon-log"
