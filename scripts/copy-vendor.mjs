@@ -32,7 +32,7 @@ function iconNames() {
       for (const match of text.matchAll(/['"#]([a-z][a-z0-9-]{1,40})['"]/g)) names.add(match[1]);
     }
   }
-  return [...names].sort();
+  return [...names].sort((a, b) => a.localeCompare(b, 'en'));
 }
 
 function sprite(names) {
