@@ -38,7 +38,8 @@ async function ended(operation: Operation): Promise<Operation> {
     const now = await api<Operation>('GET', `/operations/${operation.id}`);
     if (now.state === 'done') return now;
     if (now.state === 'failed' || now.state === 'cancelled') throw new Error(`operation ${now.state}: ${now.error}`);
-    await delay(50);
+    // the time comes from the operation itself; asking more often would only take it the processor
+    await delay(400);
   }
 }
 
@@ -67,11 +68,16 @@ async function byVirsh(pattern: Pattern, diskGib: number, withSeed: boolean): Pr
     await virsh('vol-upload', `${name}-seed.iso`, pattern.seed, '--pool', 'default');
   }
   await virsh('define', xmlFile);
+  const definedAt = performance.now();
   await virsh('start', uuid);
+  startTimes.push(performance.now() - definedAt);
   const elapsedMs = performance.now() - startedAt;
   await removeDomain(uuid, `${name}.qcow2`, ...(withSeed ? [`${name}-seed.iso`] : []));
   return elapsedMs;
 }
+
+/** What libvirt and QEMU take by themselves: the part that no way can save. */
+const startTimes: number[] = [];
 
 /** What the portal made, for virsh to make again. */
 interface Pattern { readonly xml: string; readonly image: string; readonly seed: string }
@@ -177,13 +183,13 @@ function report(times: Record<string, number[]>): void {
   const medians = Object.values(times).map(median);
   const [at10 = NaN, at20 = NaN, at40 = NaN, virshMs = NaN, , installMs = NaN] = medians;
   process.stdout.write(`| way (median of ${rounds}, interleaved) | ms | least – most | portal / this |\n|---|---|---|---|\n`);
-  for (const [name, values] of Object.entries(times)) {
+  for (const [name, values] of Object.entries({ ...times, 'virsh start alone': startTimes })) {
     const middle = median(values);
     process.stdout.write(`| ${name} | ${middle.toFixed(0)} | ${Math.min(...values).toFixed(0)} – ${Math.max(...values).toFixed(0)} | ${(at10 / middle).toFixed(2)} |\n`);
   }
   const spread = (Math.max(at10, at20, at40) / Math.min(at10, at20, at40) - 1) * 100;
   const verdict = (ok: boolean): string => (ok ? 'reached' : 'MISSED');
   process.stdout.write(`\n- portal / virsh ${(at10 / virshMs).toFixed(2)} (goal ≤ 1.15): ${verdict(at10 <= 1.15 * virshMs)}\n`);
-  process.stdout.write(`- portal / virt-install ${(at10 / installMs).toFixed(2)} (goal ≤ 0.5): ${verdict(at10 <= 0.5 * installMs)}\n`);
+  process.stdout.write(`- portal / virt-install ${(at10 / installMs).toFixed(2)} (goal ≤ 0.5): ${verdict(at10 <= 0.5 * installMs)}; virsh start alone / virt-install ${(median(startTimes) / installMs).toFixed(2)}\n`);
   process.stdout.write(`- 10, 20 and 40 GiB differ by ${spread.toFixed(1)} % (goal ≤ 20 %): ${verdict(spread <= 20)}\n`);
 }
