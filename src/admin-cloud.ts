@@ -47,15 +47,17 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
     },
   },
   'register-image': {
-    usage: 'register-image --file F --name N [--pool P] [--cloud-init] [--min-memory MIB] [--supersede]',
+    usage: 'register-image --file F --name N [--pool P] [--cloud-init] [--min-memory MIB] [--description TEXT] [--supersede]',
     summary: 'make an image of a file in a pool; --supersede retires the image that has the name now', words: 0, audit: 'image.register',
-    options: { file: { type: 'string' }, name: { type: 'string' }, pool: { type: 'string', default: 'default' }, 'cloud-init': { type: 'boolean' }, 'min-memory': { type: 'string' }, supersede: { type: 'boolean' } },
+    options: { file: { type: 'string' }, name: { type: 'string' }, pool: { type: 'string', default: 'default' }, 'cloud-init': { type: 'boolean' }, 'min-memory': { type: 'string' }, description: { type: 'string' }, supersede: { type: 'boolean' } },
     async run(deps, _words, options) {
       const minMemory = option(options, 'min-memory');
+      const description = option(options, 'description');
       const input = {
         pool: neededOption(options, 'pool'), volume: neededOption(options, 'file'), name: neededOption(options, 'name'),
         cloudInit: options['cloud-init'] === true,
         ...(minMemory === undefined ? {} : { minMemoryMib: Number(minMemory) }),
+        ...(description === undefined ? {} : { description }),
       };
       if (options['supersede'] === true) await retireNamesake(deps, input);
       const { image, created } = await withFleet(deps, (hosts) => registerImage({ ...deps, hosts }, input));

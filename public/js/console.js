@@ -8,10 +8,11 @@ const words = root.dataset;
 const password = document.getElementById('console-password').textContent.trim();
 const [host, port] = [root.dataset.host, root.dataset.port];
 
-countDown();
-offerFiles();
 const opener = document.getElementById('screen-open');
 opener.hidden = false;
+let expired = false;
+countDown();
+offerFiles();
 opener.addEventListener('click', openScreen);
 
 /** By the portal's clock: the reader's own may be wrong. */
@@ -25,6 +26,9 @@ function countDown() {
     clearInterval(timer);
     document.getElementById('console-expired').hidden = false;
     for (const element of document.querySelectorAll('[data-while-valid]')) element.hidden = true;
+    // it would be refused; a screen that is open shows no opener anyway
+    expired = true;
+    opener.hidden = true;
   };
   const timer = setInterval(show, 1000);
   show();
@@ -105,7 +109,7 @@ function ended(text) {
   screen.hidden = true;
   tools.hidden = true;
   pasteForm.hidden = true;
-  opener.hidden = false;
+  opener.hidden = expired;
   opener.querySelector('[data-label]').textContent = words.reconnect;
 }
 

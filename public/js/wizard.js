@@ -62,6 +62,7 @@ async function ask() {
     if (focused) panel.querySelector('button, a')?.focus();
     localTimes(panel);
     takeBounds();
+    if (panel.firstElementChild.dataset.allowed === 'true') form.querySelector('[data-refused]')?.remove();
     // phones show the panel below the buttons
     summary.textContent = ['[data-verdict-text]', '[data-price-total]'].map((part) => panel.querySelector(part)?.textContent ?? '').join(' ');
     askAgain();

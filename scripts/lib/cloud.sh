@@ -86,7 +86,8 @@ register() { # DATA HOSTS IMAGE
   for number in $(seq "$2"); do
     commands+=(then add-host --name "host$number" --uri "$(host_uri "$1" "$number")" --pool default --network lan --console-address "$(host_address "$1" "$number")")
   done
-  commands+=(then register-image --file "$(basename "$3")" --name Demo --pool default --cloud-init --min-memory 96 --supersede)
+  commands+=(then register-image --file "$(basename "$3")" --name Demo --pool default --cloud-init --min-memory 96
+    --description 'A small Linux to try things out. Its screen asks for no password; over SSH you are root, with your key. 試用的小型 Linux：畫面不需密碼；SSH 以 root 與您的金鑰登入。' --supersede)
   portal_admin "$1" "${commands[@]}"
 }
 

@@ -191,6 +191,6 @@ describe('the wizard, finish', () => {
     const forms = await Promise.all(Array.from({ length: 20 }, (_, n) => typedReview({ name: `race-${n}` })));
     const answers = await Promise.all(forms.map((form) => client.post('/instances', form)));
     assert.equal(answers.filter((answer) => answer.status === 303).length, defaultSettings.quota.instances);
-    for (const answer of answers) if (answer.status !== 303) assert.match(answer.text, /You have 5 of 5 instances|last room/);
+    for (const answer of answers) if (answer.status !== 303) assert.match(answer.text, /You have 5 of 5 machines|last room/);
   });
 });

@@ -23,7 +23,7 @@ function showAdmission(deps: WebDeps): Route['handler'] {
     const input = await loadAdmission(deps.db, deps.clock, { user: currentUser(req), request: { ...size, image }, config: deps.config });
     const { prices, caps } = input.settings;
     await render(req, res, 'admission/show', {
-      title: t('admission.title'), images, image, size, typed: isAsked && asked['use'] === undefined ? asked : textOfSize(size), verdict: decideAdmission(input),
+      title: t('admission.title'), scripts: ['/js/admission.js'], images, image, size, typed: isAsked && asked['use'] === undefined ? asked : textOfSize(size), verdict: decideAdmission(input),
       prices, price: priceOf(size, prices), caps, quota: input.quota, usage: input.usage, gate: input.gate, pollIntervalMs: deps.config.pollIntervalMs,
     });
   };

@@ -7,6 +7,7 @@ export const accounts = defineMessages({
   'session.name': ['User name', '使用者名稱'],
   'session.password': ['Password', '密碼'],
   'session.wrong': ['The user name or the password is not right.', '使用者名稱或密碼不正確。'],
+  'session.forgotten': ['Password forgotten? An administrator can give you a link for a new one.', '忘記密碼？管理員可提供重設密碼的連結。'],
   'session.pending': ['Your account waits for an administrator to approve it.', '您的帳號正在等待管理員核准。'],
   'session.disabled': ['Your account has been disabled. Please contact an administrator.', '您的帳號已停用，請聯絡管理員。'],
   'session.too-many': ['Too many tries. Please try again in {{minutes}} min.', '嘗試次數過多，請於 {{minutes}} 分鐘後再試。'],

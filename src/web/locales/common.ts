@@ -51,7 +51,7 @@ export const common = defineMessages({
   'common.following': ['Next', '下一頁'],
   'common.total': ['{{total}} in all', '共 {{total}} 筆'],
   'unit.seconds': ['{{n}} s', '{{n}} 秒'],
-  'unit.minutes': ['{{n}} min', '{{n}} 分'],
+  'unit.minutes': ['{{n}} min', '{{n}} 分鐘'],
   'unit.hours': ['{{n}} h', '{{n}} 小時'],
   'unit.days': ['{{n}} d', '{{n}} 天'],
   'errors.title.400': ['This request cannot be read', '無法讀取此要求'],

@@ -17,7 +17,7 @@ export const consoleMessages = defineMessages({
   'console.file-vnc': ['.vnc file', '.vnc 檔'],
   'console.file-vv': ['.vv file (virt-viewer)', '.vv 檔（virt-viewer）'],
   'console.in-browser': ['In the browser', '在瀏覽器中'],
-  'console.browser-hint': ['On this page, through the portal. It needs no viewer and no network path to the host.', '直接在此頁面經由入口網站連線，不需檢視器，也不需直接連到主機。'],
+  'console.browser-hint': ['Right on this page. It needs no viewer, and works wherever this page does.', '直接在此頁面開啟，不需檢視器；能開啟本頁的地方就能使用。'],
   'console.open-in-browser': ['Open in the browser', '在瀏覽器中開啟'],
   'console.needs-javascript': ['The screen in the browser needs JavaScript. A VNC viewer does not.', '瀏覽器畫面需要 JavaScript；VNC 檢視器則不需要。'],
   'console.locked': ['Locked: nobody can connect until it is opened.', '已鎖定：開啟前無人可以連線。'],

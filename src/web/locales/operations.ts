@@ -48,7 +48,7 @@ export const operations = defineMessages({
   'operations.create.cancelled': ['Creation was cancelled.', '建立已取消。'],
   'operations.cancel.too-late': ['It is too late to cancel this: it has gone too far or has ended.', '已來不及取消：作業已無法中止或已結束。'],
   'operations.lost': ['The machine is gone from its host. Ask an administrator, or delete it.', '虛擬機器已從主機上消失，請洽管理員，或將其刪除。'],
-  'operations.diary.instance-create.asked': ['Creation asked for; placed on host {{host}}', '已要求建立，配置於主機 {{host}}'],
+  'operations.diary.instance-create.asked': ['Creation asked for; placed on {{host}}', '已要求建立，配置於主機 {{host}}'],
   'operations.diary.instance-create.done': ['Created and started', '已建立並啟動'],
   'operations.diary.instance-create.failed': ['Creation failed; everything was taken back', '建立失敗，所有變更均已復原'],
   'operations.diary.instance-create.cancelled': ['Creation cancelled; everything was taken back', '建立已取消，所有變更均已復原'],
