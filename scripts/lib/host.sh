@@ -24,7 +24,8 @@ check_host_dir() { # a path that is the same inside the host, and short enough f
 
 inside() { # inside PID command…: in all the namespaces that the process holds
   local pid=$1; shift
-  nsenter --target "$pid" --mount --uts --ipc --net --pid="/proc/$pid/ns/pid_for_children" -- "$@"
+  # --root too: where this system itself lives in a chroot, the namespace's own root is another
+  nsenter --target "$pid" --root --mount --uts --ipc --net --pid="/proc/$pid/ns/pid_for_children" -- env -C / "$@"
 }
 in_net() { local pid=$1; shift; nsenter --net="/proc/$pid/ns/net" -- "$@"; }
 

@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HostUnavailableError } from '../../src/libvirt/errors.ts';
+import type { Hypervisor } from '../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
 import { startFakeLibvirtd, type FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import { startPrivateLibvirtd, whyNoLibvirtd } from '../helpers/private-libvirtd.ts';
@@ -86,13 +87,14 @@ describe('ssh', () => {
   const helper = '/usr/bin/virt-ssh-helper';
   it('speaks through the real virt-ssh-helper to a real libvirtd', { skip: existsSync(helper) ? whyNoLibvirtd() : 'virt-ssh-helper is not installed' }, async () => {
     const libvirtd = await startPrivateLibvirtd();
+    let host: Hypervisor | undefined;
     try {
       // the helper goes to the socket of its own machine: the stand-in takes it into the private host
       await standIn(`shift $(($# - 1)); exec ${libvirtd.inside.join(' ')} bash -c "$1"`);
-      const host = openHypervisor('qemu+ssh://kvm1.lab/system');
+      host = openHypervisor('qemu+ssh://kvm1.lab/system');
       assert.deepEqual((await host.storagePool.listAll()).map(({ name }) => name), [libvirtd.pool]);
-      await host.close();
     } finally {
+      await host?.close();
       await libvirtd.stop();
     }
   });
