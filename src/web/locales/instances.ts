@@ -72,7 +72,7 @@ export const instances = defineMessages({
   'instances.progress.steps-done': ['{{done}} of {{all}} steps', '{{all}} 個步驟中已完成 {{done}} 個'],
   'instances.progress.progress': ['Progress', '進度'],
   'instances.progress.offline': ['The portal does not answer; trying again.', '入口網站沒有回應，正在重試。'],
-  'instances.progress.asked-at': ['Asked for', '要求時間'],
+  'instances.progress.asked-at': ['Asked at', '要求時間'],
   'instances.progress.ended-at': ['Ended', '結束時間'],
   'instances.progress.to-instance': ['To the machine', '前往虛擬機器'],
   'instances.progress.to-list': ['To the VM Monitor', '前往虛擬機器監控'],
