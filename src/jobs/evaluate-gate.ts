@@ -9,7 +9,9 @@ export async function evaluateGate({ db, clock, log }: Pick<OperationDeps, 'db' 
   const now = clock.now();
   const settings = await selectSettings(db, log);
   const [gate, load] = await Promise.all([selectGate(db), loadClusterLoad(db, settings, now)]);
-  const next = nextGate(gate, load, settings.thresholds, now);
+  // Starting the cloud, or one guest's boot, keeps the processors busy for seconds: that alone must not turn people away.
+  const settled = load.coveredMs >= (settings.thresholds.windowSeconds * 1000) / 2;
+  const next = nextGate(gate, settled ? load : { ...load, cpuPercent: null }, settings.thresholds, now);
   const stored = await updateGate(db, gate, next, now);
   if (stored && next.closed !== gate.closed) log.info({ closed: next.closed, reasons: next.reasons, load }, 'admission gate moved');
 }

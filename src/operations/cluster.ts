@@ -14,9 +14,10 @@ import { loadFleet } from './admission.ts';
 
 /**
  * Measured load over the thresholds' window: of the hosts that may take instances, and of the pools they have. A host
- * that an admin took out of service weighs nothing, because nothing new would go there.
+ * that an admin took out of service weighs nothing, because nothing new would go there. `coveredMs` is how much of the
+ * window has samples: a mean over the first seconds after a start says little.
  */
-export async function loadClusterLoad(db: Db, settings: Settings, now: number): Promise<ClusterLoad> {
+export async function loadClusterLoad(db: Db, settings: Settings, now: number): Promise<ClusterLoad & { readonly coveredMs: number }> {
   const [hosts, pools, hostPools] = await Promise.all([selectHosts(db), selectPools(db), selectHostPools(db)]);
   const enabled = hosts.filter((host) => host.wish === 'enabled');
   const reachable = new Set(enabled.flatMap((host) => [...(hostPools.get(host.id) ?? [])]));
@@ -29,7 +30,8 @@ export async function loadClusterLoad(db: Db, settings: Settings, now: number): 
     const means = hostMeans.get(host.subjectId);
     return means === undefined ? [] : [{ cpus: host.cpus, ...means }];
   });
-  return clusterLoad(measured, [...poolMeans.values()]);
+  const firstAt = Math.min(now, ...[...hostMeans.values()].map((means) => means.firstAt));
+  return { ...clusterLoad(measured, [...poolMeans.values()]), coveredMs: now - firstAt };
 }
 
 export function instanceCounts(byState: Readonly<Record<InstanceState, number>>): InstanceCounts {

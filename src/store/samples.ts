@@ -156,14 +156,14 @@ export const selectHostSampleRange = (db: Db, subjectId: number, from: number, t
 export const selectInstanceSampleRange = (db: Db, subjectId: number, from: number, to: number): Promise<InstanceSample[]> => selectRange(db, instanceRing, subjectId, from, to);
 export const selectPoolSampleRange = (db: Db, subjectId: number, from: number, to: number): Promise<PoolSample[]> => selectRange(db, poolRing, subjectId, from, to);
 
-/** Means over a window. null: no sample of the window has the value. */
-export interface HostMeans { readonly cpuPercent: number | null; readonly memoryUsedMib: number | null; readonly memoryTotalMib: number | null }
+/** Means over a window; `firstAt` is the time of its oldest sample. null: no sample of the window has the value. */
+export interface HostMeans { readonly firstAt: number; readonly cpuPercent: number | null; readonly memoryUsedMib: number | null; readonly memoryTotalMib: number | null }
 export interface PoolMeans { readonly capacityBytes: number; readonly availableBytes: number }
 
 /** subjectId → means of its samples from `from` to `to`; a host without samples is not in the map. */
 export async function selectHostMeans(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, HostMeans>> {
   const rows = await selectMeans(db, hostRing, subjectIds, from, to);
-  return new Map(rows.map((row) => [row.subject_id, { cpuPercent: row['cpu_percent'] ?? null, memoryUsedMib: row['memory_used_mib'] ?? null, memoryTotalMib: row['memory_total_mib'] ?? null }]));
+  return new Map(rows.map((row) => [row.subject_id, { firstAt: row['first_at'] ?? row.at, cpuPercent: row['cpu_percent'] ?? null, memoryUsedMib: row['memory_used_mib'] ?? null, memoryTotalMib: row['memory_total_mib'] ?? null }]));
 }
 
 /** hostId → mean CPU % from `from` to `to`; a host without samples is not in the map. */
@@ -200,7 +200,7 @@ async function selectMeans<T>(db: Db, ring: Ring<T>, subjectIds: readonly number
   // + 0.0: AVG of an integer column is DECIMAL, which arrives as text
   const means = ring.columns.map((column) => `AVG(${column}) + 0.0e0 AS ${column}`).join(', ');
   return db.query<SampleRow>(
-    `SELECT subject_id, MAX(at) AS at, ${means} FROM ${ring.table}
+    `SELECT subject_id, MAX(at) AS at, MIN(at) AS first_at, ${means} FROM ${ring.table}
      WHERE subject_id IN (?) AND slot IN (?) AND at BETWEEN ? AND ? GROUP BY subject_id`,
     [subjectIds, slotsBetween(from, to), from, to],
   );

@@ -217,9 +217,12 @@ describe('the gate', () => {
     await createCheckHosts(deps)(never);
     const { subjectId } = await selectHost(database.db, id);
     const now = Date.now();
-    const load = (cpuPercent: number) => insertHostSamples(database.db, [0, 1, 2, 3].map((n) => ({ subjectId, at: now - n * 10_000, cpuPercent, memoryUsedMib: 10, memoryTotalMib: 100 })));
+    const load = (cpuPercent: number, samples = 8) => insertHostSamples(database.db, Array.from({ length: samples }, (_, n) => ({ subjectId, at: now - n * 10_000, cpuPercent, memoryUsedMib: 10, memoryTotalMib: 100 })));
+    await load(97, 3);
+    await evaluateGate(deps);
+    assert.equal((await selectGate(database.db)).closed, false, 'samples of less than half the window: a start keeps processors busy too');
     await load(97);
-    assert.deepEqual(await loadClusterLoad(database.db, defaultSettings, now), { cpuPercent: 97, memoryPercent: 10, storagePercent: null });
+    assert.deepEqual(await loadClusterLoad(database.db, defaultSettings, now), { cpuPercent: 97, memoryPercent: 10, storagePercent: null, coveredMs: 70_000 });
     await evaluateGate(deps);
     assert.equal((await selectGate(database.db)).closed, true);
     assert.equal((await selectGate(database.db)).reasons[0]?.key, 'admission.gate.cpuPercent');

@@ -55,7 +55,7 @@ test('means leave out what was not measured and what is outside the window', asy
   const host = (at: number, cpuPercent: number | null) => ({ subjectId: 20, at, cpuPercent, memoryUsedMib: 512, memoryTotalMib: 1024 });
   await insertHostSamples(database.db, [host(now - 200_000, 100), host(now - 30_000, 20), host(now - 20_000, null), host(now - 10_000, 40)]);
   const means = await selectHostMeans(database.db, [20, 21], now - 120_000, now);
-  assert.deepEqual([...means], [[20, { cpuPercent: 30, memoryUsedMib: 512, memoryTotalMib: 1024 }]]);
+  assert.deepEqual([...means], [[20, { firstAt: now - 30_000, cpuPercent: 30, memoryUsedMib: 512, memoryTotalMib: 1024 }]]);
   assert.equal((await selectLatestHostSamples(database.db, [20], now)).get(20)?.cpuPercent, 40);
   assert.equal((await selectHostMeans(database.db, [], 0, now)).size, 0);
   await insertPoolSamples(database.db, [{ subjectId: 30, at: now, capacityBytes: 8e14, availableBytes: 2e14 }]);
