@@ -29,11 +29,12 @@ export function spawnSsh(uri: LibvirtUri, signal: AbortSignal): Promise<Duplex> 
     stderr.setEncoding('utf8').on('data', (text: string) => { lastWords = (lastWords + text).slice(-stderrKeptChars); });
     const socket = new Duplex({
       read: () => { stdout.resume(); },
-      write: (chunk: Buffer, _encoding, done) => { stdin.write(chunk, done); },
+      // A failed write is not passed on: ssh's exit follows, and its words say more than EPIPE does.
+      write: (chunk: Buffer, _encoding, done) => { stdin.write(chunk, (error) => { if (error == null) done(); }); },
       final: (done) => { stdin.end(done); },
       destroy: (error, done) => { child.kill(); done(error); },
     });
-    stdin.on('error', () => undefined); // the child's exit says more than EPIPE does
+    stdin.on('error', () => undefined);
     stdout.on('data', (chunk: Buffer) => { if (!socket.push(chunk)) stdout.pause(); });
     child.once('spawn', () => resolve(socket));
     child.once('error', (error) => {
