@@ -36,6 +36,8 @@ export function createApp(deps: WebDeps): Express {
   app.use(requestContext(deps, authenticateBearer(deps)));
   app.use(express.urlencoded({ extended: false, limit: '100kb', parameterLimit: 200 }));
   app.use(express.json({ limit: '100kb' }));
+  // ids of ours are shorter and plainer; whatever else stands there is of nothing
+  app.param('id', (_req, _res, next, id: string) => next(/^[\w.-]{1,64}$/.test(id) ? undefined : new AppError('not-found', say('errors.page-not-found'))));
   for (const route of allRoutes(deps)) {
     // a visitor's request without a token leaves no trace in the audit log: it could be used to flood it
     const guards = route.access === 'visitor' ? [csrfProtection(), audited(deps, route)] : [audited(deps, route), checkAccess(route), csrfProtection()];

@@ -1,12 +1,13 @@
 // One pino logger; one line per event, always with the ids. Secrets are cut out here once more, should a caller slip.
-import { pino, type Logger } from 'pino';
+import { pino, type DestinationStream, type Logger } from 'pino';
 
 export type Log = Logger;
 
 const secretPaths = ['password', 'token', 'ticket', 'secret', 'cookie', 'authorization', 'passwd', '_csrf'];
 
-export function createLog(level: string): Log {
-  return pino({
+/** Writes to the standard output, unless told where else. */
+export function createLog(level: string, destination?: DestinationStream): Log {
+  const options = {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
@@ -19,5 +20,6 @@ export function createLog(level: string): Log {
       ],
       censor: '[cut]',
     },
-  });
+  };
+  return destination === undefined ? pino(options) : pino(options, destination);
 }

@@ -34,6 +34,11 @@ export function columnToJson<T>(column: Buffer): T {
   return JSON.parse(column.toString('utf8')) as T;
 }
 
+/** Can stand in a column of ascii. Anything else is in none of them, and comparing it with one is an error of the server. */
+export function isAscii(text: string): boolean {
+  return /^[\u0000-\u007f]*$/.test(text);
+}
+
 /** A LIKE pattern for "contains", with the pattern's own signs taken literally. */
 export function containing(text: string): string {
   return `%${text.replace(/[\\%_]/g, '\\$&')}%`;

@@ -107,14 +107,22 @@ type Runner = Pick<mysql.Pool, 'query'>;
 
 // `query` with client-side escaping instead of prepared statements: multi-row inserts and IN lists have as many shapes as
 // sizes, and each prepared shape stays in the server's memory.
-async function runQuery<T extends object>(runner: Runner, sql: string, params?: readonly SqlValue[]): Promise<T[]> {
-  const [rows] = await runner.query(sql, params === undefined ? [] : [...params]);
+async function runQuery<T extends object>(runner: Runner, sql: string, params: readonly SqlValue[] = []): Promise<T[]> {
+  const [rows] = await runner.query(sql, [...params]).catch(withoutValues(sql));
   return rows as T[];
 }
 
-async function runExecute(runner: Runner, sql: string, params?: readonly SqlValue[]): Promise<{ affectedRows: number; insertId: number }> {
-  const [result] = await runner.query<mysql.ResultSetHeader>(sql, params === undefined ? [] : [...params]);
+async function runExecute(runner: Runner, sql: string, params: readonly SqlValue[] = []): Promise<{ affectedRows: number; insertId: number }> {
+  const [result] = await runner.query<mysql.ResultSetHeader>(sql, [...params]).catch(withoutValues(sql));
   return { affectedRows: result.affectedRows, insertId: result.insertId };
+}
+
+/** mysql2's errors carry the statement with all values in it, hashes and keys among them, and would bring them into the log. */
+function withoutValues(sql: string): (error: unknown) => never {
+  return (error) => {
+    if (typeof error === 'object' && error !== null && 'sql' in error) error.sql = sql;
+    throw error;
+  };
 }
 
 async function inTransaction<T>(pool: mysql.Pool, work: (tx: Db) => Promise<T>): Promise<T> {

@@ -77,6 +77,9 @@ export async function selectOptionalInstanceByName(db: Db, userId: string, name:
   return row && toInstance(row);
 }
 
+/** Names are ascii; what is looked for may be any text. */
+const nameLike = 'CONVERT(name USING utf8mb4) LIKE ?';
+
 export interface InstancePage {
   /** counts from 1 */
   readonly page: number;
@@ -87,7 +90,7 @@ export interface InstancePage {
 
 /** By name; the unique key (user_id, name) serves both the filter and the order. */
 export async function selectInstancesByUser(db: Db, userId: string, { page, pageSize, search = '' }: InstancePage): Promise<Instance[]> {
-  const like = search === '' ? '' : 'AND name LIKE ?';
+  const like = search === '' ? '' : `AND ${nameLike}`;
   const rows = await db.query<InstanceRow>(
     `SELECT ${columns} FROM instances WHERE user_id = ? ${like} ORDER BY name LIMIT ? OFFSET ?`,
     [userId, ...(search === '' ? [] : [containing(search)]), pageSize, (page - 1) * pageSize],
@@ -96,7 +99,7 @@ export async function selectInstancesByUser(db: Db, userId: string, { page, page
 }
 
 export async function countInstancesByUser(db: Db, userId: string, search = ''): Promise<number> {
-  const like = search === '' ? '' : 'AND name LIKE ?';
+  const like = search === '' ? '' : `AND ${nameLike}`;
   const [row] = await db.query<{ total: number }>(
     `SELECT COUNT(*) AS total FROM instances WHERE user_id = ? ${like}`, [userId, ...(search === '' ? [] : [containing(search)])],
   );
@@ -118,7 +121,7 @@ export async function selectInstancesPage(db: Db, filter: InstanceFilter): Promi
     conditions.push(condition);
     params.push(value);
   };
-  where('name LIKE ?', filter.search ? containing(filter.search) : undefined);
+  where(nameLike, filter.search ? containing(filter.search) : undefined);
   where('user_id = ?', filter.userId);
   where('host_id = ?', filter.hostId);
   where('state = ?', filter.state);

@@ -2,6 +2,7 @@
 import type { Role } from '../model/access.ts';
 import type { Language, QuotaOverride, User, UserState } from '../model/user.ts';
 import { AppError, say } from '../errors.ts';
+import { isAscii } from './columns.ts';
 import { isDuplicateKey, type Database, type Db } from './db.ts';
 
 interface UserRow {
@@ -69,6 +70,7 @@ export async function selectUser(db: Db, id: string): Promise<User> {
 }
 
 export async function selectOptionalUserByName(db: Db, name: string): Promise<User | undefined> {
+  if (!isAscii(name)) return undefined;
   const [row] = await db.query<UserRow>(`SELECT ${columns} FROM users WHERE name = ?`, [name]);
   return row && toUser(row);
 }

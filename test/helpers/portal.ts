@@ -10,7 +10,7 @@ import { attachConsole } from '../../src/console/attach.ts';
 import { createFleet } from '../../src/libvirt/fleet.ts';
 import type { OpenHypervisor } from '../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
-import { createLog } from '../../src/log.ts';
+import { createLog, type Log } from '../../src/log.ts';
 import { createMailer } from '../../src/mail.ts';
 import type { OperationDeps } from '../../src/operations/deps.ts';
 import { createRunner } from '../../src/operations/runner.ts';
@@ -34,6 +34,8 @@ export interface TestPortalOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** a second portal on the database of a first one */
   readonly database?: TestDatabase;
+  /** instead of one of TEST_LOG_LEVEL to the standard output */
+  readonly log?: Log;
   /** run operations too (default true) */
   readonly runner?: boolean;
 }
@@ -52,7 +54,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     LOG_LEVEL: process.env['TEST_LOG_LEVEL'] ?? 'silent',
     ...options.env,
   });
-  const log = createLog(config.logLevel);
+  const log = options.log ?? createLog(config.logLevel);
   const clock = options.clock ?? systemClock;
   const openHost: OpenHypervisor = (uri, open) => openHypervisor(uri, { connectTimeoutMs: 3000, ...open });
   const hosts = createFleet(openHost);

@@ -67,7 +67,8 @@ export function createImage(deps: WebDeps): Route['handler'] {
 
 async function renderNew(deps: WebDeps, req: Request, res: Response, values: Text, fields: Complaints, status: number): Promise<void> {
   const pools = await selectPools(deps.db);
-  const pool = values['pool'] === undefined || values['pool'] === '' ? undefined : await selectOptionalPool(deps.db, values['pool']);
+  const chosen = id().safeParse(values['pool']);
+  const pool = chosen.success ? await selectOptionalPool(deps.db, chosen.data) : undefined;
   // after a refusal the list is not asked for again: what was typed is what matters
   const look = pool === undefined || req.method !== 'GET' ? undefined : await listImageCandidates(deps.operations, pool).then(
     (candidates) => ({ candidates }),
