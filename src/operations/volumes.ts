@@ -1,7 +1,7 @@
 // An instance's volumes: its disk, a linked clone of the image, and its seed.
 import { Readable } from 'node:stream';
 import { AppError, say } from '../errors.ts';
-import { isNoStorageVolume } from '../libvirt/errors.ts';
+import { isNoStorageVolume, LibvirtError } from '../libvirt/errors.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import { buildVolumeXml, type VolumeSpec } from '../libvirt/volume-xml.ts';
 import type { Image } from '../model/image.ts';
@@ -26,10 +26,27 @@ export interface DiskInput {
 /** Creation takes the same time for every size: the clone holds only what differs from the image. */
 export async function ensureDisk(hypervisor: Hypervisor, instanceId: string, input: DiskInput, signal: AbortSignal): Promise<void> {
   const image = await hypervisor.storageVolume.lookupByName(input.pool, input.image.volume, { signal });
-  if (image === undefined) throw new AppError('conflict', say('operations.failed.image-gone', { volume: input.image.volume, pool: input.pool }));
-  await ensureVolume(hypervisor, input.pool, {
-    name: diskVolume(instanceId), capacityBytes: input.diskGib * gib, format: 'qcow2', backing: { path: image.key, format: input.image.format },
-  }, signal);
+  const gone = (cause?: unknown): AppError =>
+    new AppError('conflict', say('operations.failed.image-gone', { volume: input.image.volume, pool: input.pool }), { cause });
+  if (image === undefined) throw gone();
+  try {
+    await ensureVolume(hypervisor, input.pool, {
+      name: diskVolume(instanceId), capacityBytes: input.diskGib * gib, format: 'qcow2', backing: { path: image.key, format: input.image.format },
+    }, signal);
+  } catch (error) {
+    if (error instanceof LibvirtError && (await isFileGone(hypervisor, input.pool, input.image.volume, signal))) throw gone(error);
+    throw error;
+  }
+}
+
+/** The pool's list is the daemon's memory: it may name a file that is there no more. Its size is read from the file. */
+async function isFileGone(hypervisor: Hypervisor, pool: string, volume: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    await hypervisor.storageVolume.getInfo(pool, volume, { signal });
+    return false;
+  } catch (error) {
+    return isNoStorageVolume(error);
+  }
 }
 
 /** Writes the seed anew each time: a half written one looks like a whole one. */

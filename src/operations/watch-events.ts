@@ -6,7 +6,7 @@ import type { DomainEvent, Hypervisor } from '../libvirt/hypervisor.ts';
 import { selectHosts, selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectOptionalInstance } from '../store/instances.ts';
-import { updateOperationEvent, updateOperationsOfHostReady } from '../store/operations.ts';
+import { selectOperationsByInstance, updateOperationEvent, updateOperationsOfHostReady } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { observeInstance, reconcileHost } from './reconcile.ts';
 
@@ -16,6 +16,8 @@ export interface EventWatch {
 
 /** How late a host that was just added is listened to, milliseconds. */
 const lookForHostsMs = 2000;
+/** How long after a reboot that was asked for a reset still belongs to it: another portal hears it later, and guests reset twice. */
+const echoMs = 10_000;
 /** For one answer about one domain; the next event waits behind it. */
 const callOptions = { timeoutMs: 5000 };
 
@@ -75,6 +77,8 @@ async function rebooted(deps: OperationDeps, hostId: string, instanceId: string)
     deps.wake();
     return;
   }
+  const [last] = await selectOperationsByInstance(deps.db, instanceId, 1);
+  if (last?.kind === 'instance-reboot' && last.endedAt !== null && now - last.endedAt < echoMs) return;
   // once, though every portal hears it: the same event has the same id within a few seconds
   const id = `${instanceId.slice(0, 19)}r${Math.floor(now / 5000).toString(36)}`.padEnd(36, '0').slice(0, 36);
   await insertInstanceEvent(deps.db, { id, instanceId, at: now, userId: null, sentence: say('operations.diary.seen.rebooted') });

@@ -67,6 +67,18 @@ describe('creating', () => {
     });
   }
 
+  it('says so when the image’s file is gone though the host still lists it, and keeps libvirt’s words to itself', async () => {
+    const pool = cloud.fake.host.pool('default');
+    const refused = cloud.fake.fail('STORAGE_VOL_CREATE_XML', { code: 38, message: `cannot stat file '${pool.path}/${imageVolume}': No such file or directory` });
+    const missing = cloud.fake.fail('STORAGE_VOL_GET_INFO', { code: 50, message: `missing storage file '${pool.path}/${imageVolume}'` });
+    const { operation } = await cloud.create();
+    const ended = await cloud.ended(operation.id);
+    refused();
+    missing();
+    assert.deepEqual(ended.error, { key: 'operations.failed.image-gone', params: { volume: imageVolume, pool: 'default' } });
+    await cloud.checkBooks();
+  });
+
   it('says so when the network of the host is not active', async () => {
     cloud.fake.host.network('default').active = false;
     const { operation } = await cloud.create();

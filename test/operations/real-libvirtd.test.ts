@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 import { createFleet } from '../../src/libvirt/fleet.ts';
@@ -114,5 +114,11 @@ describe('on a real libvirtd', { skip: whyNoLibvirtd() }, () => {
     await assert.rejects(stat(`${libvirtd.poolPath}/${instance.id}.qcow2`));
     await assert.rejects(stat(`${libvirtd.poolPath}/${instance.id}-seed.iso`));
     assert.deepEqual((await selectUser(deps.db, user.id)).usage, { instances: 0, vcpus: 0, memoryMib: 0, diskGib: 0 });
+  });
+
+  it('says in our words that the image’s file is gone, which libvirt does not notice by itself', async () => {
+    await rm(`${libvirtd.poolPath}/blank.qcow2`);
+    const { operation } = await submitInstanceCreate(deps, { user, name: 'real-2', image, size: { vcpus: 1, memoryMib: 64, diskGib: 1 }, sshKey: '', userData: '' });
+    assert.deepEqual(await ended(operation.id), { state: 'failed', error: { key: 'operations.failed.image-gone', params: { volume: 'blank.qcow2', pool: libvirtd.pool } } });
   });
 });

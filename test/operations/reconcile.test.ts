@@ -140,6 +140,15 @@ describe('listening to hosts', () => {
     }
   });
 
+  it('writes no line of its own for a reboot that was asked for, however late or often the guest resets', async () => {
+    const { id } = await cloud.running();
+    assert.equal((await cloud.ended((await cloud.act(id, 'reboot')).id)).state, 'done');
+    cloud.fake.host.reboot(id);
+    await delay(300);
+    const keys = (await selectInstanceEvents(cloud.db, id)).map(({ sentence }) => sentence.key);
+    assert.ok(keys.includes('operations.diary.instance-reboot.done') && !keys.includes('operations.diary.seen.rebooted'), keys.join(', '));
+  });
+
   it('compares everything after the connection was lost', async () => {
     const { id } = await cloud.running();
     await cloud.fake.refuse();
