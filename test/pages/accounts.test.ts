@@ -82,6 +82,7 @@ describe('login', () => {
       const right = await client.post('/login', { name, password: testPassword });
       assert.equal(right.status, 403);
       assert.match(right.text, words);
+      assert.ok(right.text.includes('action="/login"') && right.text.includes(`value="${name}"`), 'the form is there again');
       assert.equal((await client.get('/account')).status, 303);
     }
   });
@@ -213,6 +214,8 @@ describe('registration', () => {
       assert.match(answer.text, /value="王小明"/);
       assert.ok(!answer.text.includes(form['password'] ?? ''), `${form['name']}: the password is in the page`);
     }
+    const both = await client.post('/register', person('Ann Smith', { password: 'sh0rt!', passwordAgain: 'sh0rt!', email: 'nobody' }));
+    for (const words of [/2 to 32 of a-z/, /At least 10 characters/, /does not look like a mail address/]) assert.match(both.text, words);
     // 72 bytes are not too many, and the 72nd counts
     const longest = '長'.repeat(23) + 'abc';
     assert.equal((await client.post('/register', person('longest', { password: longest, passwordAgain: longest }))).status, 303);

@@ -2,7 +2,7 @@
 import { contextOf } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { formText, parseForm } from '../forms.ts';
-import { say, type Sentence } from '../../errors.ts';
+import { AppError, say, type Sentence } from '../../errors.ts';
 import { localPath } from '../local-path.ts';
 import { noteAudit } from '../middleware/guard.ts';
 import { paths } from '../paths.ts';
@@ -27,8 +27,13 @@ export function logIn(deps: WebDeps): Route['handler'] {
     if (!form.ok) return renderLogin(req, res, { name: typed['name'] ?? '', next }, form.fields, 422);
     const name = form.value.name.toLowerCase();
     noteAudit(req, { target: name });
-    const user = await authenticate(deps.db, name, form.value.password, contextOf(req).ip, deps.clock.now());
-    if (user === undefined) return renderLogin(req, res, { name: form.value.name, next }, { _: say('session.wrong') }, 401);
+    const refuse = (sentence: Sentence, status: number): Promise<void> => renderLogin(req, res, { name: form.value.name, next }, { _: sentence }, status);
+    const user = await authenticate(deps.db, name, form.value.password, contextOf(req).ip, deps.clock.now()).catch((error: unknown) => {
+      if (error instanceof AppError && error.kind === 'forbidden') return error;
+      throw error;
+    });
+    if (user === undefined) return refuse(say('session.wrong'), 401);
+    if (user instanceof AppError) return refuse(user.sentence, 403);
     await beginSession(req, user);
     res.redirect(303, next);
   };

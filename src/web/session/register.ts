@@ -26,7 +26,9 @@ export function register(deps: WebDeps): Route['handler'] {
     if (site.registration === 'closed') throw new AppError('forbidden', say('session.registration-closed'));
     const text = formText(req.body);
     const form = parseForm(registerForm, req.body);
-    const fields = form.ok ? newPasswordFields(form.value, form.value.name) : form.fields;
+    // all at once: a password is judged also when the name is wrong
+    const { name: typedName = '', password: typedPassword = '', passwordAgain = '' } = text;
+    const fields = { ...newPasswordFields({ password: typedPassword, passwordAgain }, typedName.trim()), ...(form.ok ? {} : form.fields) };
     if (!form.ok || Object.keys(fields).length > 0) return renderRegister(req, res, text, fields, 422);
     const { name, displayName, email, password } = form.value;
     noteAudit(req, { target: name });
