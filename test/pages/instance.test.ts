@@ -201,3 +201,23 @@ describe('opening a console', () => {
     }
   });
 });
+
+describe('libvirt’s own words', () => {
+  it('are for admins: they may name files of the host and other people’s machines', async () => {
+    const instance = await aRunningOne();
+    const refuse = cloud.host.fail('DOMAIN_DESTROY_FLAGS', { code: 1, message: 'internal error: /srv/secret/disk.qcow2' });
+    await client.post(`/instances/${instance.id}/actions/force-off`);
+    const last = async () => (await selectOperationsByInstance(cloud.portal.deps.db, instance.id))[0];
+    await until('failed', async () => (await last())?.state === 'failed');
+    refuse();
+    const operation = await last();
+    const asUser = await cloud.api.token(cloud.user.id);
+    assert.match((await asUser.call('get', `/operations/${operation?.id}`)).text, /an administrator can see why/);
+    for (const path of [`/instances/${instance.id}`, `/operations/${operation?.id}`, `/operations/${operation?.id}.json`]) {
+      const { text } = await client.get(path);
+      assert.ok(!text.includes('/srv/secret') && text.includes('an administrator can see why'), path);
+    }
+    const admin = await loggedIn(cloud.portal, cloud.admin.name);
+    assert.ok((await admin.get(`/operations/${operation?.id}`)).text.includes('/srv/secret/disk.qcow2'));
+  });
+});

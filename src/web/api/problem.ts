@@ -1,8 +1,9 @@
 // Failures of the API as RFC 9457 problem details, in the request's language.
 import type { Request, Response } from 'express';
 import { z } from 'zod';
-import { errorKinds, type AppError } from '../../errors.ts';
-import { sentenceText } from '../locales/index.ts';
+import { errorKinds, type AppError, type Sentence } from '../../errors.ts';
+import { optionalContext } from '../context.ts';
+import { sentenceFor } from '../locales/index.ts';
 import { apiLanguage, apiTranslate } from './language.ts';
 
 /** What a program switches on: our kinds, and those of HTTP itself (unreadable, too large, a bug of ours). */
@@ -29,14 +30,15 @@ function kindOf(error: AppError, status: number): ProblemKind {
 /** Answers an error that a handler under /api threw. The parser's own words never go out: they quote what was sent. */
 export function sendProblem(req: Request, res: Response, error: AppError, status: number): void {
   const t = apiTranslate(req);
+  const words = (sentence: Sentence): string => sentenceFor(optionalContext(req)?.user?.role, t, sentence);
   const kind = kindOf(error, status);
-  const fields = Object.entries(error.fields).map(([name, sentence]) => [name, sentenceText(t, sentence)] as const);
+  const fields = Object.entries(error.fields).map(([name, sentence]) => [name, words(sentence)] as const);
   const problem: Problem = {
     type: `urn:cloud-at-hpc:problem:${kind}`,
     title: t(`errors.title.${status}`),
     status,
     kind,
-    detail: sentenceText(t, error.sentence),
+    detail: words(error.sentence),
     ...(fields.length === 0 ? {} : { fields: Object.fromEntries(fields) }),
     ...(error.retryAfterSeconds === undefined ? {} : { retryAfter: error.retryAfterSeconds }),
   };

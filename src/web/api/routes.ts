@@ -5,7 +5,7 @@ import type { Language } from '../../model/user.ts';
 import { currentUser, contextOf } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { noteAudit } from '../middleware/guard.ts';
-import { sentenceText } from '../locales/index.ts';
+import { sentenceFor } from '../locales/index.ts';
 import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { apiEndpoints } from './endpoints.ts';
@@ -52,7 +52,7 @@ async function serve(deps: WebDeps, endpoint: Endpoint, req: Request, res: Respo
     query: { ...req.query },
     body: req.body,
     user,
-    context: { ...contextOf(req), language: apiLanguage(req), t, say: (sentence) => sentenceText(t, sentence) },
+    context: { ...contextOf(req), language: apiLanguage(req), t, say: (sentence) => sentenceFor(user.role, t, sentence) },
     note: (note) => noteAudit(req, note),
   });
   const { reply, repeated } = await once(deps, endpoint, req, user, work);

@@ -1,7 +1,8 @@
-// What can go wrong with a host. `reason` is libvirt's or the system's own text, in English.
+// What can go wrong with a host. `reason` is libvirt's or the system's own text, in English; only admins read it.
 import { defineMessages } from './define.ts';
 
 export const hypervisor = defineMessages({
+  'hypervisor.reason-for-admins': ['an administrator can see why', '詳細原因請洽管理員'],
   'hypervisor.unavailable': ['Host {{host}} does not answer: {{reason}}', '主機 {{host}} 沒有回應：{{reason}}'],
   'hypervisor.unknown-host': ['There is no such host.', '沒有這台主機。'],
   'hypervisor.exists': ['Host {{host}} has something of this name or identity already: {{reason}}', '主機 {{host}} 上已有相同名稱或識別碼的物件：{{reason}}'],

@@ -1,6 +1,7 @@
 // Every string a person reads, in both languages: one file an area, joined here.
 import { createInstance, type i18n } from 'i18next';
 import type { Sentence } from '../../errors.ts';
+import type { Role } from '../../model/access.ts';
 import { languages, type Language } from '../../model/user.ts';
 import { accounts } from './accounts.ts';
 import { admin } from './admin.ts';
@@ -84,4 +85,13 @@ export function sentenceText(t: Translate, sentence: Sentence): string {
     typeof value === 'string' && value.startsWith('$') ? t(value.slice(1)) : value,
   ]);
   return t(sentence.key, Object.fromEntries(params));
+}
+
+/**
+ * A Sentence as its reader may see it. `reason` holds libvirt's or the system's own words, which may name files of a host
+ * and other people's machines: only admins read those.
+ */
+export function sentenceFor(role: Role | undefined, t: Translate, sentence: Sentence): string {
+  if (role === 'admin' || sentence.params?.['reason'] === undefined) return sentenceText(t, sentence);
+  return sentenceText(t, { ...sentence, params: { ...sentence.params, reason: '$hypervisor.reason-for-admins' } });
 }

@@ -7,7 +7,7 @@ import { selectSettings } from '../../store/settings.ts';
 import { selectOptionalUser } from '../../store/users.ts';
 import { setContext } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
-import { sentenceText, translator } from '../locales/index.ts';
+import { sentenceFor, translator } from '../locales/index.ts';
 
 /** Tells the user of an API token; undefined: the request has none. Throws AppError unauthenticated for a bad one. */
 export type AuthenticateBearer = (req: Request) => Promise<{ readonly user: User; readonly scope: string } | undefined>;
@@ -21,7 +21,7 @@ export function requestContext(deps: WebDeps, authenticateBearer: AuthenticateBe
       const language = languageOf(req, user, site.defaultLanguage);
       const t = translators.get(language) ?? translator(language);
       const { nonce } = res.locals as { nonce: string };
-      setContext(req, { user, language, t, say: (sentence) => sentenceText(t, sentence), nonce, ip: req.ip ?? '', site, requestId: randomUUID(), bearer });
+      setContext(req, { user, language, t, say: (sentence) => sentenceFor(user?.role, t, sentence), nonce, ip: req.ip ?? '', site, requestId: randomUUID(), bearer });
     };
     (res.locals as { now?: number }).now = deps.clock.now();
     // first without a user, so that a bad token's error page has a language
