@@ -28,7 +28,11 @@ function bytesText(value) {
   return `${Math.round(scaled * 10) / 10} ${units[unit]}`;
 }
 
-const timeText = new Intl.DateTimeFormat(document.documentElement.lang, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
+const toMinute = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+const minuteText = new Intl.DateTimeFormat(document.documentElement.lang, toMinute);
+const secondText = new Intl.DateTimeFormat(document.documentElement.lang, { ...toMinute, second: '2-digit' });
+/** With seconds where ticks are less than a minute apart: the same minute would stand there again and again. */
+const timeTexts = (ticks, stepMs) => ticks.map((at) => (stepMs < 60_000 ? secondText : minuteText).format(at));
 const numberText = (value) => new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 }).format(value);
 
 /** A line chart in `element`. `series`: [{ label, colour }]; `range`: [low, high] or [0, null] to follow the data. */
@@ -38,10 +42,12 @@ function lineChart(element, { series, columns, range, text }) {
   const chart = new uPlot({
     ...size(),
     ms: 1,
+    // the card has a margin of its own; on the right there is room for half a time
+    padding: [8, 16, 0, 0],
     legend: { show: series.length > 1, live: false },
     cursor: { y: false },
     scales: { x: { time: true }, y: { range: (_chart, _low, high) => [range[0], range[1] ?? Math.max(1, (high ?? 0) * 1.1)] } },
-    axes: [{ ...axis, space: 60, values: (_chart, ticks) => ticks.map((at) => timeText.format(at)) }, { ...axis, size: 70, values: (_chart, ticks) => ticks.map(text) }],
+    axes: [{ ...axis, size: 28, space: 80, values: (_chart, ticks, _axis, _space, stepMs) => timeTexts(ticks, stepMs) }, { ...axis, size: 82, values: (_chart, ticks) => ticks.map(text) }],
     series: [{}, ...series.map(({ label, colour }) => ({ label, stroke: () => cssColour(colour), width: 1.5, spanGaps: false, points: { show: false }, value: (_chart, value) => (value == null ? '–' : text(value)) }))],
   }, columns, element);
   new ResizeObserver(() => chart.setSize(size())).observe(element);

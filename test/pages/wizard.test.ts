@@ -101,6 +101,10 @@ describe('the wizard, step 1', () => {
       const page = await client.post('/instances/new/review', await first());
       assert.equal(page.status, 409);
       assert.match(page.text, /97 % busy/);
+      assert.match(page.text, /data-bounds-of="vcpus">Nothing can be created now</);
+      assert.match(page.text, /data-hint-vcpus="Nothing can be created now"/);
+      assert.match(page.text, /data-max-vcpus="4"/);
+      assert.doesNotMatch(page.text, /possible now/);
       assert.match((await client.get('/admission')).text, /97 % busy/);
     } finally {
       await updateGate(db, closed, open, Date.now());

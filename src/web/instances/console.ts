@@ -21,18 +21,26 @@ function consolePage(deps: WebDeps, open: boolean): Route['handler'] {
     const instance = await loadInstance(deps.db, user, String(req.params['id']));
     const { console: settings } = await selectSettings(deps.db);
     let opened: OpenedConsole | undefined;
+    let silent = false;
     if (open) {
       noteAudit(req, { target: instance.id, detail: instance.name });
-      opened = await openConsole(deps.operations, instance, user);
+      try {
+        opened = await openConsole(deps.operations, instance, user);
+      } catch (error) {
+        if (!(error instanceof AppError) || error.kind !== 'host-unavailable') throw error;
+        // the page itself is the way back, and the way to try again; libvirt's words are for the log
+        deps.log.warn({ err: error, instanceId: instance.id, hostId: instance.hostId }, 'the host did not open the console');
+        silent = true;
+      }
     }
     await render(req, res, 'instances/console', {
       title: t('console.title', { name: instance.name }),
       scripts: opened === undefined ? [] : ['/js/console.js'],
-      instance, opened,
+      instance, opened, silent,
       refusal: instanceRefuses('console', instance),
       hostPort: opened === undefined ? '' : hostPort(opened.address, opened.port),
       passwordSeconds: settings.passwordSeconds,
-    });
+    }, silent ? 503 : 200);
   };
 }
 

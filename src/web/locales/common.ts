@@ -50,6 +50,7 @@ export const common = defineMessages({
   'common.previous': ['Previous', '上一頁'],
   'common.following': ['Next', '下一頁'],
   'common.total': ['{{total}} in all', '共 {{total}} 筆'],
+  'unit.vcpus': ['{{n}} vCPU', '{{n}} 個虛擬處理器'],
   'unit.seconds': ['{{n}} s', '{{n}} 秒'],
   'unit.minutes': ['{{n}} min', '{{n}} 分鐘'],
   'unit.hours': ['{{n}} h', '{{n}} 小時'],

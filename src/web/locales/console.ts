@@ -42,6 +42,8 @@ export const consoleMessages = defineMessages({
   'console.paste-label': ['Text to type into the machine', '要輸入虛擬機器的文字'],
   'console.paste-send': ['Type it', '送出'],
   'console.paste-hint': ['Typed key by key as on an English keyboard, so that it works at a login prompt too.', '以英文鍵盤逐鍵輸入，在登入畫面也能使用。'],
+  'console.host-silent': ['The host of this machine does not answer at the moment. Try again in a few minutes.', '此虛擬機器所在的主機目前沒有回應，請過幾分鐘再試。'],
+  'console.to-instance': ['Back to the machine', '返回虛擬機器'],
   'console.no-screen': ['This machine has no screen at the moment.', '此虛擬機器目前沒有畫面。'],
   'console.diary.opened': ['Console opened with a new password, valid for {{seconds}} seconds', '開啟主控台並產生新密碼，有效 {{seconds}} 秒'],
   'console.diary.browser': ['Console opened in the browser', '在瀏覽器中開啟主控台'],

@@ -57,7 +57,7 @@ export const contact = defineMessages({
   'about.word.image': ['Image', '映像檔'],
   'about.word.image.text': ['What a machine’s disk is made from: an installed operating system.', '虛擬機器硬碟的來源：已安裝的作業系統。'],
   'about.word.flavour': ['Flavour', '規格'],
-  'about.word.flavour.text': ['A size to start from: vCPUs, memory, disk.', '預設的大小：vCPU、記憶體、硬碟。'],
+  'about.word.flavour.text': ['A size to start from: vCPUs, memory, disk.', '預設的大小：虛擬處理器、記憶體、硬碟。'],
   'about.word.quota': ['Quota', '配額'],
   'about.word.quota.text': ['The most that all your machines together may take.', '您所有虛擬機器合計可使用的上限。'],
   'about.word.threshold': ['Threshold', '門檻'],

@@ -23,7 +23,7 @@ export const hosts = defineMessages({
   'hosts.virt-wish.kvm': ['KVM always', '一律使用 KVM'],
   'hosts.virt-wish.qemu': ['Software emulation always', '一律使用軟體模擬'],
   'hosts.virt-wish-hint': ['For machines that are created from now on.', '適用於之後建立的虛擬機器。'],
-  'hosts.vcpus-promised': ['vCPUs promised', '已配置 vCPU'],
+  'hosts.vcpus-promised': ['vCPUs promised', '已配置虛擬處理器'],
   'hosts.memory-promised': ['Memory promised', '已配置記憶體'],
   'hosts.cpu-load': ['CPU load', 'CPU 負載'],
   'hosts.contact': ['Last contact', '最後連線'],

@@ -30,6 +30,7 @@ export const instances = defineMessages({
   'instances.new.name-taken': ['You have a machine of this name already.', '您已有同名的虛擬機器。'],
   'instances.new.presets': ['Sizes to start from', '預設規格'],
   'instances.new.from-to': ['{{from}} to {{to}} possible now', '目前可選 {{from}} 至 {{to}}'],
+  'instances.new.none-now': ['Nothing can be created now', '目前無法建立'],
   'instances.new.none-left': ['None left for you at the moment', '目前沒有可用額度'],
   'instances.new.next': ['Next: review', '下一步：確認'],
   'instances.new.no-images': ['There are no images yet', '尚無映像檔'],
