@@ -17,7 +17,7 @@ const folders: Record<string, { imports: string[]; packages: string[] }> = {
   console: { imports: ['model', 'store'], packages: ['ws'] },
   web: {
     imports: ['model', 'store', 'operations', 'console', 'mail.ts', 'password.ts'],
-    packages: ['express', 'express-session', 'ejs', 'csrf-sync', 'helmet', 'i18next', 'zod', 'bcrypt', 'rate-limiter-flexible', 'compression'],
+    packages: ['express', 'express-session', 'ejs', 'csrf-sync', 'helmet', 'i18next', 'zod', 'bcrypt', 'compression'],
   },
 };
 // XML, the wire and child processes are libvirt's; the model does no I/O at all
