@@ -4,14 +4,15 @@ import compression from 'compression';
 import express, { type Express } from 'express';
 import { AppError, say } from './errors.ts';
 import { authenticateBearer } from './web/api/bearer.ts';
+import { csrfHandlers } from './web/csrf.ts';
 import type { WebDeps } from './web/deps.ts';
 import { errorHandler } from './web/middleware/error-handler.ts';
-import { audited, checkAccess } from './web/middleware/guard.ts';
+import { audited, checkAccess, limitChanges } from './web/middleware/guard.ts';
 import { requestContext } from './web/middleware/request-context.ts';
 import { requestLog } from './web/middleware/request-log.ts';
 import { paths } from './web/paths.ts';
 import { allRoutes } from './web/routes.ts';
-import { csrfProtection, securityHeaders, sessionMiddleware } from './web/security.ts';
+import { securityHeaders, sessionMiddleware } from './web/security.ts';
 import { DatabaseSessionStore } from './web/session/store.ts';
 
 const publicDirectory = fileURLToPath(new URL('../public', import.meta.url));
@@ -21,6 +22,8 @@ export function createApp(deps: WebDeps): Express {
   app.disable('x-powered-by');
   // pages are not stored, so nobody asks for them by their hash
   app.disable('etag');
+  // what is decided by a path (tokens below /api, links cut from the log) must see the path that is routed
+  app.enable('case sensitive routing');
   app.set('trust proxy', deps.config.trustProxy === '' ? false : deps.config.trustProxy);
   app.set('query parser', 'simple');
 
@@ -29,6 +32,7 @@ export function createApp(deps: WebDeps): Express {
   // only what may be a file: a look at the disk before every page would cost more than its session
   const files = express.static(publicDirectory, { index: false, maxAge: '1h' });
   app.use((req, res, next) => (/^\/(?:css|js|vendor|favicon)/.test(req.path) ? files(req, res, next) : next()));
+  app.use(noStore);
   app.use(requestLog(deps.log));
   // an event stream must not wait in a compressor's buffer
   app.use(compression({ filter: (req, res) => req.path !== paths.events && compression.filter(req, res) }));
@@ -36,19 +40,22 @@ export function createApp(deps: WebDeps): Express {
   app.use(requestContext(deps, authenticateBearer(deps)));
   app.use(express.urlencoded({ extended: false, limit: '100kb', parameterLimit: 200 }));
   app.use(express.json({ limit: '100kb' }));
+  const csrf = csrfHandlers(deps.config);
+  app.use(csrf.offer);
   // ids of ours are shorter and plainer; whatever else stands there is of nothing
   app.param('id', (_req, _res, next, id: string) => next(/^[\w.-]{1,64}$/.test(id) ? undefined : new AppError('not-found', say('errors.page-not-found'))));
   for (const route of allRoutes(deps)) {
     // a visitor's request without a token leaves no trace in the audit log: it could be used to flood it
-    const guards = route.access === 'visitor' ? [csrfProtection(), audited(deps, route)] : [audited(deps, route), checkAccess(route), csrfProtection()];
-    app[route.method](route.path, ...guards, noStore, route.handler);
+    const recorded = [...(route.method === 'get' ? [] : [limitChanges(deps)]), audited(deps, route)];
+    const guards = route.access === 'visitor' ? [csrf.check, ...recorded] : [...recorded, checkAccess(route), csrf.check];
+    app[route.method](route.path, ...guards, route.handler);
   }
   app.use((_req, _res, next) => next(new AppError('not-found', say('errors.page-not-found'))));
   app.use(errorHandler(deps.log));
   return app;
 }
 
-/** Pages show one person's things: no cache keeps them. */
+/** Pages show one person's things, also those that refuse: no cache keeps them. */
 const noStore: express.RequestHandler = (_req, res, next) => {
   res.setHeader('Cache-Control', 'no-store');
   next();

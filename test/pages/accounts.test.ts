@@ -88,14 +88,17 @@ describe('login', () => {
   });
 
   it('gives the session a new id, so that a planted one opens nothing', async () => {
-    const victim = portal.client();
-    await victim.get('/login');
-    const planted = victim.cookies.get('session');
+    await makeUser(portal.deps.db, 'bob');
+    const attacker = await loggedIn(portal, 'bob');
+    const planted = attacker.cookies.get('session');
     assert.ok(planted);
-    await logIn(victim, 'ann');
+    const victim = portal.client();
+    victim.cookies.set('session', planted);
+    await victim.get('/');
+    const answer = await victim.post('/login', { name: 'ann', password: testPassword });
+    assert.equal(answer.status, 303);
     assert.notEqual(victim.cookies.get('session'), planted);
-    const attacker = portal.client();
-    attacker.cookies.set('session', planted);
+    assert.match((await victim.get('/account')).text, /ann@example\.org/);
     assert.equal((await attacker.get('/account')).status, 303);
   });
 
@@ -186,10 +189,9 @@ describe('registration', () => {
     await setRegistration('open');
     const client = portal.client();
     await client.get('/register');
-    const planted = client.cookies.get('session');
+    assert.equal(client.cookies.get('session'), undefined);
     const answer = await client.post('/register', person('newcomer', { role: 'admin', state: 'active' }));
     assert.deepEqual([answer.status, answer.location], [303, '/']);
-    assert.notEqual(client.cookies.get('session'), planted);
     assert.equal((await client.get('/account')).status, 200);
     const user = await selectOptionalUserByName(portal.deps.db, 'newcomer');
     assert.deepEqual([user?.role, user?.state, user?.displayName], ['user', 'active', '王小明']);
@@ -349,11 +351,18 @@ describe('the user information page', () => {
 describe('cookies and logs', () => {
   it('sets a __Host- cookie over HTTPS', async () => {
     const secure = await startTestPortal({ clock, runner: false, database: portal.database, env: { PUBLIC_URL: 'https://cloud.example', TRUST_PROXY: 'loopback' } });
-    const response = await fetch(`${secure.url}/login`, { headers: { 'x-forwarded-proto': 'https' } });
-    const [cookie = ''] = response.headers.getSetCookie().filter((line) => line.includes('session'));
-    assert.match(cookie, /^__Host-session=/);
-    for (const part of [/; Path=\/;/, /; HttpOnly/, /; Secure/, /; SameSite=Lax/]) assert.match(cookie, part);
-    assert.doesNotMatch(cookie, /Domain/i);
+    const client = secure.client();
+    const headers = { accept: 'text/html', 'x-forwarded-proto': 'https' };
+    const page = await client.request('/login', { headers });
+    const _csrf = /name="csrf-token" content="([0-9a-f]+)"/.exec(await page.text())?.[1] ?? '';
+    const login = await client.request('/login', { method: 'POST', headers, body: new URLSearchParams({ name: 'ann', password: testPassword, _csrf }) });
+    assert.equal(login.status, 303);
+    const cookies = [...page.headers.getSetCookie(), ...login.headers.getSetCookie()];
+    assert.deepEqual(cookies.map((cookie) => cookie.split('=')[0]), ['__Host-visitor', '__Host-session']);
+    for (const cookie of cookies) {
+      for (const part of [/; Path=\/(?:;|$)/, /; HttpOnly/, /; Secure/, /; SameSite=Lax/]) assert.match(cookie, part);
+      assert.doesNotMatch(cookie, /Domain/i);
+    }
     await secure.close();
   });
 

@@ -1,7 +1,6 @@
 // A user's own changes: profile, password, sessions.
 import { hashPassword, isPassword } from '../../password.ts';
 import { say } from '../../errors.ts';
-import { clearPoints } from '../../store/rate-limits.ts';
 import { bumpSessionEpoch, selectPasswordHash, selectUser, updatePassword, updateProfile } from '../../store/users.ts';
 import { currentUser, flash } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
@@ -37,7 +36,6 @@ export function changePassword(deps: WebDeps): Route['handler'] {
     if (!(await isPassword(form.value.oldPassword, await selectPasswordHash(deps.db, user.id)))) {
       return renderAccount(deps, req, res, { fields: { oldPassword: say('account.old-password-wrong') } }, 422);
     }
-    await clearPoints(deps.db, limits.passwordCheck, user.id);
     await updatePassword(deps.db, user.id, await hashPassword(form.value.password, user.name), now);
     await beginSession(req, await selectUser(deps.db, user.id));
     flash(req, 'success', say('account.password-changed'));

@@ -7,6 +7,7 @@ import { spendPoint, type RateLimit } from '../../store/rate-limits.ts';
 import type { WebDeps } from '../deps.ts';
 import type { AuthenticateBearer } from '../middleware/request-context.ts';
 import { paths } from '../paths.ts';
+import { networkOf } from '../session/limits.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /**
@@ -36,7 +37,7 @@ export function authenticateBearer(deps: WebDeps): AuthenticateBearer {
 }
 
 async function refusal(deps: WebDeps, req: Request, now: number): Promise<AppError> {
-  const spent = await spendPoint(deps.db, failures, req.ip ?? '', now);
+  const spent = await spendPoint(deps.db, failures, networkOf(req.ip ?? ''), now);
   if (spent.allowed) return new AppError('unauthenticated', say('api.errors.bad-token'));
   return new AppError('too-many', say('api.errors.too-many-bad-tokens'), { retryAfterSeconds: Math.ceil(spent.remainingMs / 1000) });
 }

@@ -71,5 +71,5 @@ export function errorHandler(log: Log): ErrorRequestHandler {
 
 /** One-time tokens stand in the path of a set-up link: they are cut before they reach the log. */
 export function pathForLog(path: string): string {
-  return path.replace(/^(\/setup\/|\/reset\/).+$/, '$1[cut]');
+  return path.replace(/^(\/+setup\/).+$/i, '$1[cut]');
 }

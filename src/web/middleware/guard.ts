@@ -7,6 +7,7 @@ import { insertAudit, updateAudit } from '../../store/audit.ts';
 import { contextOf } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import type { Route } from '../routes.ts';
+import { limits, networkOf, spend } from '../session/limits.ts';
 
 interface AuditNote {
   target?: string;
@@ -25,6 +26,18 @@ export function checkAccess(route: Route): RequestHandler {
     if (mayAccess(route.access, user?.role)) return next();
     if (user === undefined) return next(new AppError('unauthenticated', say('errors.login-needed')));
     return next(new AppError('forbidden', say('errors.forbidden')));
+  };
+}
+
+/**
+ * Counts a change before the audit log takes a row for it, whatever comes of it: nobody can fill the database at will. Admins
+ * are trusted with it.
+ */
+export function limitChanges(deps: WebDeps): RequestHandler {
+  return async (req, _res, next) => {
+    const { user, ip } = contextOf(req);
+    if (user?.role !== 'admin') await spend(deps.db, limits.changes, user?.id ?? networkOf(ip), deps.clock.now());
+    next();
   };
 }
 

@@ -14,6 +14,7 @@ export async function authenticate(db: Database, name: string, password: string,
   // counted before the work, so that many tries at once are many tries
   await spend(db, limits.loginFromAddress, address, now);
   await spend(db, limits.loginPair, `${address} ${name}`, now);
+  await spend(db, limits.logins, `${address} ${name}`, now);
   await spend(db, limits.loginName, name, now);
 
   const user = await selectOptionalUserByName(db, name);

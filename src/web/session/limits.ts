@@ -13,10 +13,17 @@ export const limits = {
   loginPair: { name: 'login-pair', points: 10, windowMs: 15 * minuteMs },
   /** at one account from everywhere; a botnet can lock its owner out for an hour, and that is the lesser evil */
   loginName: { name: 'login-name', points: 60, windowMs: 60 * minuteMs },
+  /** of one account from one address, the right ones too: each takes as much of the processor as a wrong one */
+  logins: { name: 'logins', points: 60, windowMs: 15 * minuteMs },
   register: { name: 'register', points: 20, windowMs: 60 * minuteMs },
   setup: { name: 'setup', points: 20, windowMs: 15 * minuteMs },
-  /** the old password, asked before it is changed: a stolen session must not guess it */
+  /** the old password, asked before it is changed: a stolen session must not guess it, and nobody changes it more often */
   passwordCheck: { name: 'password-check', points: 10, windowMs: 15 * minuteMs },
+  /**
+   * changes by one user, or from one address where nobody is logged in; refused ones too, for each leaves a row in the audit
+   * log. Lower: a script that makes a class's machines is stopped; higher: a script that means harm fills the disk.
+   */
+  changes: { name: 'changes', points: 600, windowMs: 10 * minuteMs },
   contact: { name: 'contact', points: 10, windowMs: 60 * minuteMs },
 } as const satisfies Record<string, RateLimit>;
 
