@@ -56,7 +56,7 @@ describe('a user', () => {
     const nowhere = `/instances/${crypto.randomUUID()}/actions/start`;
     const statuses: number[] = [];
     while (statuses.length < limits.changes.points + 50) statuses.push(...await Promise.all(Array.from({ length: 25 }, async () => (await user.post(nowhere)).status)));
-    assert.deepEqual([...new Set(statuses)].sort(), [404, 429]);
+    assert.deepEqual(new Set(statuses), new Set([404, 429]));
     assert.ok(statuses.filter((status) => status === 404).length <= limits.changes.points);
     await auditSettled(records.portal.deps.db);
     const rows = await count('audit');

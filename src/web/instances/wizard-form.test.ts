@@ -4,6 +4,7 @@ import { parseForm } from '../forms.ts';
 import { draftText, reviewForm, sizeInButton, sizeOf, withSize } from './wizard-form.ts';
 
 const good = { instanceId: crypto.randomUUID(), name: 'vm-1', imageId: crypto.randomUUID(), vcpus: '1', memoryMib: '512', diskGib: '4', sshKey: '', userData: '' };
+const newId = (): string => crypto.randomUUID();
 const ed25519 = `ssh-ed25519 ${'A'.repeat(68)}`;
 
 const cases: readonly { readonly field: keyof typeof good; readonly text: string; readonly complaint?: string; readonly value?: unknown }[] = [
@@ -36,16 +37,16 @@ describe('the last form of the wizard', () => {
 
 describe('a draft', () => {
   it('has every field as text, and an id from the beginning', () => {
-    const draft = draftText({ name: 'x', other: 'dropped' });
+    const draft = draftText({ name: 'x', other: 'dropped' }, newId);
     assert.deepEqual({ ...draft, instanceId: '' }, { instanceId: '', name: 'x', imageId: '', vcpus: '', memoryMib: '', diskGib: '', sshKey: '', userData: '' });
     assert.match(draft.instanceId, /^[0-9a-f-]{36}$/);
-    assert.equal(draftText({ instanceId: 'kept' }).instanceId, 'kept');
+    assert.equal(draftText({ instanceId: 'kept' }, newId).instanceId, 'kept');
   });
 
   it('tells its size, NaN where there is none', () => {
     assert.deepEqual(sizeOf({ vcpus: '2', memoryMib: ' 512 ', diskGib: '1e3' }), { vcpus: 2, memoryMib: 512, diskGib: Number.NaN });
     assert.deepEqual(sizeOf({}), { vcpus: Number.NaN, memoryMib: Number.NaN, diskGib: Number.NaN });
-    assert.deepEqual(sizeOf(withSize(draftText({}), { vcpus: 1, memoryMib: 2, diskGib: 3 })), { vcpus: 1, memoryMib: 2, diskGib: 3 });
+    assert.deepEqual(sizeOf(withSize(draftText({}, newId), { vcpus: 1, memoryMib: 2, diskGib: 3 })), { vcpus: 1, memoryMib: 2, diskGib: 3 });
   });
 
   it('takes a size from a button, and nothing else', () => {

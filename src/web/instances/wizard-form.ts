@@ -1,6 +1,5 @@
 // What the wizard's pages send. Everything chosen travels in the form itself, so that nothing is kept on the server for a
 // wizard that is never finished, and so that two windows do not mix.
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { say } from '../../errors.ts';
 import { instanceNamePattern } from '../../model/instance.ts';
@@ -43,9 +42,9 @@ export const reviewForm = sizeForm.extend({
 });
 
 /** What was typed, each field there; a new wizard gets the id of its instance, so that sending the last page twice makes one. */
-export function draftText(typed: Readonly<Record<string, string>>): DraftText {
+export function draftText(typed: Readonly<Record<string, string>>, newId: () => string): DraftText {
   const draft = Object.fromEntries(draftFields.map((name) => [name, typed[name] ?? ''])) as DraftText;
-  return draft.instanceId === '' ? { ...draft, instanceId: randomUUID() } : draft;
+  return draft.instanceId === '' ? { ...draft, instanceId: newId() } : draft;
 }
 
 /** The size in a draft; NaN where it is no whole number. */

@@ -23,6 +23,7 @@ import { noteAudit } from '../middleware/guard.ts';
 import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { render, renderFragment } from '../views.ts';
+import { isIssuedInstanceId, issueInstanceId } from './issued-id.ts';
 import { draftText, reviewForm, sizeForm, sizeInButton, sizeOf, withSize, type DraftText } from './wizard-form.ts';
 
 type Fields = Readonly<Record<string, Sentence>>;
@@ -44,9 +45,11 @@ function judge(deps: WebDeps, user: User, size: Size, image: Image | undefined):
 
 const imageOf = (offer: Offer, draft: Pick<DraftText, 'imageId'>): Image | undefined => offer.images.find((image) => image.id === draft.imageId);
 
+const draftOf = ({ config }: WebDeps, user: User, typed: Readonly<Record<string, string>>): DraftText => draftText(typed, () => issueInstanceId(config.sessionSecret, user.id));
+
 /** A new wizard: a free name, the first image and a size that would be granted now. */
 async function freshDraft(deps: WebDeps, user: User, offer: Offer, asked: Readonly<Record<string, string>>): Promise<DraftText> {
-  const draft = draftText({ imageId: offer.images[0]?.id ?? '', ...asked });
+  const draft = draftOf(deps, user, { imageId: offer.images[0]?.id ?? '', ...asked });
   const named = draft.name === '' ? { ...draft, name: await suggestName(deps, user) } : draft;
   if (sizeKeys.every((key) => named[key] !== '')) return named;
   const size = offer.flavours[0] ?? { vcpus: 1, memoryMib: 1024, diskGib: 10 };
@@ -99,7 +102,7 @@ export function reviseNewInstance(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const offer = await loadOffer(deps);
     const form = formText(req.body);
-    const draft = draftText(form);
+    const draft = draftOf(deps, currentUser(req), form);
     const preset = offer.flavours.find((flavour) => flavour.id === form['flavour']) ?? sizeInButton(form['use']);
     if (preset !== undefined) return renderSizePage(deps, req, res, offer, withSize(draft, preset));
     const parsed = 'check' in form ? parseForm(sizeForm, form) : undefined;
@@ -121,7 +124,7 @@ export function reviewNewInstance(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const user = currentUser(req);
     const offer = await loadOffer(deps);
-    const draft = draftText(formText(req.body));
+    const draft = draftOf(deps, user, formText(req.body));
     const parsed = parseForm(sizeForm, draft);
     const fields = parsed.ok ? await refuseChoices(deps, user, offer, parsed.value) : parsed.fields;
     if (Object.keys(fields).length > 0) return renderSizePage(deps, req, res, offer, draft, fields, 422);
@@ -136,7 +139,7 @@ export function reviewNewInstance(deps: WebDeps): Route['handler'] {
 export function createInstance(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const user = currentUser(req);
-    const draft = draftText(formText(req.body));
+    const draft = draftOf(deps, user, formText(req.body));
     noteAudit(req, { target: draft.name });
     const parsed = parseForm(reviewForm, draft);
     if (!parsed.ok) {
@@ -145,6 +148,7 @@ export function createInstance(deps: WebDeps): Route['handler'] {
       return onSecondPage ? renderReviewPage(deps, req, res, offer, draft, { fields: parsed.fields }, 422) : renderSizePage(deps, req, res, offer, draft, parsed.fields, 422);
     }
     try {
+      if (!isIssuedInstanceId(deps.config.sessionSecret, user.id, parsed.value.instanceId)) throw new AppError('not-found', say('errors.not-found'));
       const image = await selectOptionalImage(deps.db, parsed.value.imageId);
       if (image === undefined) throw new AppError('invalid', say('form.not-a-choice'), { fields: { imageId: say('form.not-a-choice') } });
       const { instanceId, name, sshKey, userData, vcpus, memoryMib, diskGib } = parsed.value;
