@@ -4,6 +4,7 @@
 import type { OperationDeps } from '../operations/deps.ts';
 import { purgeConsoleTickets } from '../store/console-tickets.ts';
 import { deleteExpiredIdempotencyKeys } from '../store/idempotency-keys.ts';
+import { trimInstanceEvents } from '../store/instance-events.ts';
 import { deleteEndedOperations } from '../store/operations.ts';
 import { purgeRateLimits } from '../store/rate-limits.ts';
 import { deleteSampleSubject, selectOrphanSubjects } from '../store/sample-subjects.ts';
@@ -25,6 +26,7 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     rateLimits: await purgeRateLimits(db, now),
     consoleTickets: await inBatches(signal, () => purgeConsoleTickets(db, now)),
     idempotencyKeys: await inBatches(signal, () => deleteExpiredIdempotencyKeys(db, now, batchRows)),
+    diaryEntries: await inBatches(signal, () => trimInstanceEvents(db, batchRows)),
     operations: await inBatches(signal, () => deleteEndedOperations(db, now - operationsKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };

@@ -13,7 +13,7 @@ import { claimImage } from '../store/images.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { insertInstancePlacement } from '../store/instance-placements.ts';
 import { insertInstanceSeed, type InstanceSeed } from '../store/instance-seeds.ts';
-import { insertInstance, selectOptionalInstance, selectOptionalInstanceByName } from '../store/instances.ts';
+import { countInstancesByState, insertInstance, selectOptionalInstance, selectOptionalInstanceByName } from '../store/instances.ts';
 import { insertOperation, selectOperationsPage } from '../store/operations.ts';
 import { reserveHostCapacity, reservePoolSpace, reserveUserQuota } from '../store/reservations.ts';
 import { insertSampleSubject } from '../store/sample-subjects.ts';
@@ -40,6 +40,8 @@ export interface SubmittedInstance {
 
 /** Decisions made anew when another request took what was chosen. Each loss means that somebody else got it. */
 const maxDecisions = 10;
+/** Creations that failed count in no quota. More records of them than this help nobody, and a script could make them without end. */
+export const maxFailedInstances = 100;
 
 /**
  * Reserves and records. Throws invalid, quota-exceeded, no-capacity and conflict (name taken, gate closed), each with the
@@ -50,6 +52,7 @@ export async function submitInstanceCreate(deps: OperationDeps, request: Instanc
   const before = await findSubmitted(deps.db, id, request.user.id);
   if (before !== undefined) return before;
   if ((await selectOptionalInstanceByName(deps.db, request.user.id, request.name)) !== undefined) throw nameTaken();
+  if ((await countInstancesByState(deps.db, request.user.id)).failed >= maxFailedInstances) throw new AppError('conflict', say('operations.create.too-many-failed', { max: maxFailedInstances }));
   const operationId = randomUUID();
   for (let decision = 1; decision <= maxDecisions; decision++) {
     const chosen = await decide(deps, request);

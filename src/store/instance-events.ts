@@ -34,6 +34,20 @@ export async function selectInstanceEvents(db: Db, instanceId: string, limit = 1
   }));
 }
 
+/** Older entries than this many of one instance help nobody; a script that opens consoles all night would fill the table with them. */
+export const diaryLength = 1000;
+
+/** Shortens diaries that have grown too long, a batch each. Returns how many entries went. */
+export async function trimInstanceEvents(db: Db, limit = 500): Promise<number> {
+  const long = await db.query<{ instance_id: string }>('SELECT instance_id FROM instance_events GROUP BY instance_id HAVING COUNT(*) > ? LIMIT 100', [diaryLength]);
+  let gone = 0;
+  for (const { instance_id: id } of long) {
+    const [oldest] = await db.query<{ at: number }>('SELECT at FROM instance_events WHERE instance_id = ? ORDER BY at DESC LIMIT 1 OFFSET ?', [id, diaryLength - 1]);
+    if (oldest !== undefined) gone += (await db.execute('DELETE FROM instance_events WHERE instance_id = ? AND at < ? LIMIT ?', [id, oldest.at, limit])).affectedRows;
+  }
+  return gone;
+}
+
 /** A batch at a time, because a large transaction fails on NDB. Returns how many went. */
 export async function deleteInstanceEvents(db: Db, instanceId: string, limit = 200): Promise<number> {
   return (await db.execute('DELETE FROM instance_events WHERE instance_id = ? LIMIT ?', [instanceId, limit])).affectedRows;

@@ -1,8 +1,17 @@
 // What one person with a script can make the portal do or keep: bounded, and nobody else notices.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { makeRecords, type Records } from '../api/records.ts';
 import { auditSettled, loggedIn, testPassword } from '../helpers/accounts.ts';
+import { makeInstance } from '../helpers/instances.ts';
+import { assertShows } from '../helpers/page-text.ts';
+import { purgeExpired } from '../../src/jobs/purge-expired.ts';
+import { maxFailedInstances } from '../../src/operations/instance-create.ts';
+import type { Database } from '../../src/store/db.ts';
+import { diaryLength, insertInstanceEvent } from '../../src/store/instance-events.ts';
+import { EventsHub } from '../../src/web/events/hub.ts';
+import type { Subscriber } from '../../src/web/events/subscriptions.ts';
 import { limits } from '../../src/web/session/limits.ts';
 
 let records: Records;
@@ -82,6 +91,46 @@ describe('a user', () => {
     }
     assert.ok((statuses.get(303) ?? 0) <= limits.logins.points && (statuses.get(429) ?? 0) >= 2, JSON.stringify([...statuses]));
     now += limits.logins.windowMs;
+  });
+});
+
+describe('what piles up', () => {
+  it('is not the record of failed creations, which count in no quota', async () => {
+    const { db } = records.portal.deps;
+    for (let n = 1; n <= maxFailedInstances; n++) await makeInstance(db, records.other, { name: `other-${n}` }, { state: 'failed', hostId: null, poolId: null });
+    const api = await records.api.token(records.other.id);
+    const problem = await api.refused(409, 'POST', '/instances', { raw: JSON.stringify({ name: 'one-more', imageId: records.imageId, vcpus: 1, memoryMib: 128, diskGib: 1 }) });
+    assert.match(problem.detail, /100 machines whose creation failed/);
+    // the page proposes a name without trying them all
+    const page = await (await loggedIn(records.portal, 'other')).get('/instances/new');
+    assertShows(page.text, /value="other-[0-9a-f]{6}"/);
+  });
+
+  it('is not the diary of an instance', async () => {
+    const { db, clock, log } = records.portal.deps;
+    const entries = Array.from({ length: diaryLength + 700 }, (_, at) => ({ instanceId: records.instanceId, at, userId: null, sentence: { key: 'x' } }));
+    for (let start = 0; start < entries.length; start += 50) await Promise.all(entries.slice(start, start + 50).map((entry) => insertInstanceEvent(db, entry)));
+    await purgeExpired({ db, clock, log }, new AbortController().signal);
+    const [row] = await db.query<{ n: number; newest: number }>('SELECT COUNT(*) AS n, MAX(at) AS newest FROM instance_events WHERE instance_id = ?', [records.instanceId]);
+    assert.equal(row?.n, diaryLength);
+    assert.ok((row?.newest ?? 0) >= diaryLength + 699);
+  });
+
+  it('is not the work for streams that are opened and closed in a loop', async () => {
+    let reads = 0;
+    const { db } = records.portal.deps;
+    const counting: Database = { ...db, query: (sql, params) => { if (sql.includes('FROM sessions')) reads++; return db.query(sql, params); } };
+    const hub = new EventsHub({ ...records.portal.deps, db: counting });
+    const subscriber = (): Subscriber => ({ userId: records.user.id, role: 'user', sessionRowId: 'x'.repeat(64), language: 'en', instanceIds: [], cluster: false, send: () => undefined, close: () => undefined });
+    const stays = subscriber();
+    hub.subscribe(stays);
+    for (const end = performance.now() + 1000; performance.now() < end; await delay(5)) {
+      const comes = subscriber();
+      hub.subscribe(comes);
+      hub.unsubscribe(comes);
+    }
+    hub.unsubscribe(stays);
+    assert.ok(reads >= 2 && reads <= 6, `${reads} reads in a second`);
   });
 });
 

@@ -13,6 +13,8 @@ import { Subscriptions, type Subscriber } from './subscriptions.ts';
 
 /** How soon a window sees a new state. Shorter: more statements; longer: "starting" stands there when it has started. */
 const tickMs = 3000;
+/** Between two ticks at least: whoever opens and closes streams in a loop must not keep the hub reading for all who listen. */
+const pauseMs = 250;
 /** A stream that says nothing is cut by proxies and taken for dead by the page. */
 const heartbeatMs = 15_000;
 
@@ -41,6 +43,8 @@ export class EventsHub {
   readonly #sent = new Map<Subscriber, Sent>();
   #timer: NodeJS.Timeout | undefined;
   #ticking = false;
+  /** by performance.now() */
+  #tickedAt = Number.NEGATIVE_INFINITY;
 
   constructor(deps: WebDeps) {
     this.#deps = deps;
@@ -65,7 +69,7 @@ export class EventsHub {
   #schedule(afterMs: number): void {
     if (this.#ticking) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => void this.#tick(), afterMs);
+    this.#timer = setTimeout(() => void this.#tick(), Math.max(afterMs, this.#tickedAt + pauseMs - performance.now()));
   }
 
   async #tick(): Promise<void> {
@@ -78,6 +82,7 @@ export class EventsHub {
       this.#deps.log.warn({ err: error }, 'live figures not read');
     } finally {
       this.#ticking = false;
+      this.#tickedAt = performance.now();
     }
     if (this.#subscriptions.size === 0) return;
     // who came while this tick was reading does not wait for a whole one

@@ -1,4 +1,5 @@
 // Create VM, step by step: size with the verdict beside it, review, and the submission. Nothing changes before the last.
+import { randomBytes } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { AppError, say, type Sentence } from '../../errors.ts';
 import type { Verdict } from '../../model/admission.ts';
@@ -57,12 +58,16 @@ async function freshDraft(deps: WebDeps, user: User, offer: Offer, asked: Readon
   return { ...withSize(named, verdict.fits ?? size), ...Object.fromEntries(sizeKeys.filter((key) => named[key] !== '').map((key) => [key, named[key]])) };
 }
 
+/** Statements that a page may cost; after that the name is a less pretty one. */
+const maxNameTries = 10;
+
 async function suggestName({ db }: WebDeps, user: User): Promise<string> {
   const stem = user.name.replace(/[^a-z0-9]+/gi, '-').replace(/^-+|-+$/g, '').slice(0, 24) || 'vm';
-  for (let n = user.usage.instances + 1; ; n++) {
+  for (let n = user.usage.instances + 1; n <= user.usage.instances + maxNameTries; n++) {
     const name = `${stem}-${n}`;
     if ((await selectOptionalInstanceByName(db, user.id, name)) === undefined) return name;
   }
+  return `${stem}-${randomBytes(3).toString('hex')}`;
 }
 
 /** What the verdict's panel shows; the same on the page and as a fragment of it. */

@@ -43,6 +43,7 @@ export const operations = defineMessages({
   'operations.failed.volume-gone': ['The machine’s file {{volume}} has vanished from storage pool {{pool}}.', '虛擬機器的檔案 {{volume}} 已從儲存池 {{pool}} 中消失。'],
   'operations.failed.shutdown-ignored': ['The guest did not shut down within {{seconds}} seconds. It still runs. You can try again, or force it off: that is like pulling the plug, and unsaved data in it is lost.', '客體作業系統未在 {{seconds}} 秒內關機，仍在執行中。您可以再試一次，或強制關機：這等同拔除電源，未儲存的資料將會遺失。'],
   'operations.failed.reboot-ignored': ['The guest was not seen to reboot within {{seconds}} seconds. You can try again, or force it off and start it.', '客體作業系統未在 {{seconds}} 秒內重新開機。您可以再試一次，或強制關機後再開機。'],
+  'operations.create.too-many-failed': ['You have {{max}} machines whose creation failed. Delete some of them first.', '您有 {{max}} 台建立失敗的虛擬機器，請先刪除其中一些。'],
   'operations.create.name-taken': ['You have a machine of this name already.', '您已有同名的虛擬機器。'],
   'operations.create.image-disabled': ['This image is not offered any more.', '此映像檔已不再提供。'],
   'operations.create.cancelled': ['Creation was cancelled.', '建立已取消。'],
