@@ -125,6 +125,13 @@ CREATE TABLE hosts (
   used_memory_mib INT NOT NULL DEFAULT 0,
   subject_id INT UNSIGNED NOT NULL,
   created_at BIGINT NOT NULL,
+  state_since BIGINT NOT NULL DEFAULT 0,
+  fenced_at BIGINT NULL,
+  fence_proof VARCHAR(16) CHARACTER SET ascii NULL,
+  fence_agent VARCHAR(64) CHARACTER SET ascii NULL,
+  fence_parameters VARBINARY(4000) NULL,
+  fence_secret VARBINARY(2000) NULL,
+  migration_uri VARCHAR(512) NULL,
   PRIMARY KEY (id),
   UNIQUE KEY name (name)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
@@ -201,6 +208,11 @@ CREATE TABLE instances (
   problem VARCHAR(2000) NULL,
   subject_id INT UNSIGNED NOT NULL,
   created_at BIGINT NOT NULL,
+  ha TINYINT NOT NULL DEFAULT 0,
+  ha_priority TINYINT NOT NULL DEFAULT 1,
+  anti_affinity VARCHAR(32) CHARACTER SET ascii NULL,
+  return_host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  moved_at BIGINT NULL,
   PRIMARY KEY (id),
   UNIQUE KEY user_id_name (user_id, name),
   UNIQUE KEY mac (mac),
@@ -386,4 +398,116 @@ CREATE TABLE console_tickets (
 CREATE TABLE admin_guard (
   id TINYINT NOT NULL,
   PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE host_events (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  kind VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  sentence VARCHAR(1000) NOT NULL,
+  reason VARCHAR(2000) NULL,
+  PRIMARY KEY (id),
+  KEY host_id_at (host_id, at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE moves (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  with_disk TINYINT NOT NULL,
+  from_host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  from_host_name VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  to_host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  to_host_name VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  `trigger` VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  why VARCHAR(1000) NOT NULL,
+  batch_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  actor_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  phase VARCHAR(16) CHARACTER SET ascii NULL,
+  transferred_bytes BIGINT NULL,
+  remaining_bytes BIGINT NULL,
+  total_bytes BIGINT NULL,
+  dirty_bytes_per_second BIGINT NULL,
+  iteration INT NULL,
+  eta_ms BIGINT NULL,
+  progress_at BIGINT NULL,
+  downtime_ms INT NULL,
+  error VARCHAR(2000) NULL,
+  created_at BIGINT NOT NULL,
+  started_at BIGINT NULL,
+  ended_at BIGINT NULL,
+  PRIMARY KEY (id),
+  KEY state_created_at (state, created_at),
+  KEY instance_id_created_at (instance_id, created_at),
+  KEY batch_id (batch_id),
+  KEY created_at (created_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE move_guard (
+  id TINYINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE burn_ins (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  started_at BIGINT NOT NULL,
+  ended_at BIGINT NULL,
+  report VARBINARY(8000) NOT NULL,
+  PRIMARY KEY (id),
+  KEY host_id_started_at (host_id, started_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE suggestions (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  from_host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  to_host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  why VARCHAR(1000) NOT NULL,
+  gain_percent FLOAT NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  operation_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  created_at BIGINT NOT NULL,
+  ended_at BIGINT NULL,
+  PRIMARY KEY (id),
+  KEY state_created_at (state, created_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE recoveries (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  host_name VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(24) CHARACTER SET ascii NOT NULL,
+  drill TINYINT NOT NULL DEFAULT 0,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  seen_at BIGINT NULL,
+  noticed_at BIGINT NOT NULL,
+  proven_at BIGINT NULL,
+  proof VARCHAR(16) CHARACTER SET ascii NULL,
+  ended_at BIGINT NULL,
+  report VARBINARY(16000) NOT NULL,
+  PRIMARY KEY (id),
+  KEY host_id_noticed_at (host_id, noticed_at),
+  KEY state (state)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE drills (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  host_name VARCHAR(64) CHARACTER SET ascii NOT NULL,
+  mode VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  started_at BIGINT NOT NULL,
+  ended_at BIGINT NULL,
+  report VARBINARY(16000) NOT NULL,
+  PRIMARY KEY (id),
+  KEY started_at (started_at)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,9 +1,20 @@
 // A KVM machine we manage: what the admin wishes, what the last check found, what is reserved on it.
+import type { Sentence } from '../errors.ts';
 
-/** The admin's wish. A disabled host takes no new instances; those it has go on. */
-export type HostWish = 'enabled' | 'disabled';
-/** What the last contact said. */
-export type HostState = 'unknown' | 'up' | 'unreachable';
+/**
+ * The admin's wish. A disabled host takes no new instances; those it has go on. One in maintenance is emptied: its
+ * instances move away, and come back when it returns.
+ */
+export type HostWish = 'enabled' | 'disabled' | 'maintenance';
+/**
+ * What the last contact said. fenced: proven to run nothing, because it was powered off or has lost its locks; it stays so,
+ * whatever it answers, until it has checked in clean.
+ */
+export type HostState = 'unknown' | 'up' | 'unreachable' | 'fenced';
+/** What pages show: the worse of state and wish. */
+export type HostStatus = HostState | 'maintenance' | 'disabled';
+/** agent: its fence agent powered it off · lock: the shared storage gave its locks to another host · admin: a person switched it off */
+export type FenceProof = 'agent' | 'lock' | 'admin';
 export type VirtType = 'kvm' | 'qemu';
 
 export interface Host {
@@ -13,6 +24,15 @@ export interface Host {
   readonly uri: string;
   readonly wish: HostWish;
   readonly state: HostState;
+  /** when `state` last changed */
+  readonly stateSince: number;
+  /** when it was proven to run nothing; null: it is in use, or only unreachable */
+  readonly fencedAt: number | null;
+  readonly fenceProof: FenceProof | null;
+  /** program of fence-agents that switches it off, e.g. fence_ipmilan; null: none. Its parameters stay in the store */
+  readonly fenceAgent: string | null;
+  /** libvirt URI by which other hosts reach it for migrations; null: made from `uri` */
+  readonly migrationUri: string | null;
   /** milliseconds UTC of the last good contact; null: never */
   readonly seenAt: number | null;
   /** libvirt's or the system's words of the last failure; null while up */
@@ -56,6 +76,25 @@ export interface StoragePool {
   readonly usedGib: number;
   readonly subjectId: number;
 }
+
+export function hostStatus(host: Pick<Host, 'state' | 'wish'>): HostStatus {
+  if (host.state === 'fenced' || host.state === 'unreachable') return host.state;
+  if (host.wish !== 'enabled') return host.wish;
+  return host.state;
+}
+
+/** One line of a host's history: contact lost and found, maintenance, fencing, burn-ins. */
+export interface HostEvent {
+  readonly id: string;
+  readonly hostId: string;
+  readonly at: number;
+  readonly kind: HostEventKind;
+  /** who did it; null: the system */
+  readonly userId: string | null;
+  readonly sentence: Sentence;
+  readonly reason: Sentence | null;
+}
+export type HostEventKind = 'connection' | 'wish' | 'fence' | 'recovery' | 'burn-in' | 'drill';
 
 /**
  * kvm only where it really works: the CPU has vmx or svm and libvirt offers the kvm domain type. A device node that

@@ -36,12 +36,29 @@ export interface Instance extends Size {
   readonly consoleExpiresAt: number | null;
   /** why it failed or what is wrong with it */
   readonly problem: Sentence | null;
+  /** started on another host when its own is proven gone */
+  readonly ha: boolean;
+  readonly haPriority: HaPriority;
+  /** the owner's instances of one group are placed on different hosts; null: no group */
+  readonly antiAffinity: string | null;
+  /** where it goes back to when that host's maintenance ends */
+  readonly returnHostId: string | null;
+  /** when it last changed hosts */
+  readonly movedAt: number | null;
   readonly subjectId: number;
   readonly createdAt: number;
 }
 
+/** Restarts go from high to low: 2 high, 1 normal, 0 low. */
+export const haPriorities = [2, 1, 0] as const;
+export type HaPriority = (typeof haPriorities)[number];
+/** Name of an anti-affinity group. */
+export const antiAffinityPattern = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/i;
+
+/** What its owner may do. */
 export const instanceActions = ['start', 'shutdown', 'force-off', 'reboot', 'delete', 'console'] as const;
-export type InstanceAction = (typeof instanceActions)[number];
+/** migrate is an administrator's */
+export type InstanceAction = (typeof instanceActions)[number] | 'migrate';
 
 const allowed: Record<InstanceAction, readonly InstanceState[]> = {
   start: ['stopped'],
@@ -50,6 +67,7 @@ const allowed: Record<InstanceAction, readonly InstanceState[]> = {
   reboot: ['running'],
   delete: ['stopped', 'running', 'paused', 'failed', 'lost'],
   console: ['running', 'paused'],
+  migrate: ['running', 'paused', 'stopped'],
 };
 
 /** States in which an action makes sense when nothing else is going on with the instance. */

@@ -40,7 +40,67 @@ export interface Settings {
     /** seconds for which a console password opens the screen */
     readonly passwordSeconds: number;
   };
+  readonly placement: {
+    /** spread: the emptiest host first · pack: the fullest that still fits */
+    readonly strategy: PlacementStrategy;
+    /** share of measured load in the score, percent; the rest is what is promised */
+    readonly loadWeightPercent: number;
+    /** a host whose measured CPU or memory (mean of the last minutes) is above takes nothing new, percent */
+    readonly maxCpuPercent: number;
+    readonly maxMemoryPercent: number;
+  };
+  readonly migration: {
+    /** moves at once away from one host, and in all; the rest queue */
+    readonly perHost: number;
+    readonly total: number;
+    /** MiB/s a move; 0: no limit */
+    readonly bandwidthMib: number;
+    /** milliseconds that a guest may stand still at the end */
+    readonly maxDowntimeMs: number;
+    /** slows a guest that dirties memory faster than it can be sent */
+    readonly autoConverge: boolean;
+    /** seconds after which a move that does not converge goes on as post-copy; 0: never */
+    readonly postCopyAfterSeconds: number;
+    /** seconds after which a move is given up and the instance stays; past post-copy it cannot be */
+    readonly timeoutSeconds: number;
+    /** TLS for the migration stream and copied disks: where the hosts' own connections have it, or always */
+    readonly encryption: MigrationEncryption;
+  };
+  readonly balancing: {
+    readonly mode: BalancingMode;
+    /** a host is overloaded when its measured CPU or memory was above in each of the last `samples` samples */
+    readonly highCpuPercent: number;
+    readonly highMemoryPercent: number;
+    readonly samples: number;
+    /** the target must stay under these with the instance on it */
+    readonly lowCpuPercent: number;
+    readonly lowMemoryPercent: number;
+    /** points of load by which the two hosts must come closer */
+    readonly minGainPercent: number;
+    /** seconds for which an instance that has moved stays where it is */
+    readonly cooldownSeconds: number;
+    readonly movesPerRound: number;
+  };
+  readonly availability: {
+    /** act at all when a host is gone */
+    readonly enabled: boolean;
+    /** seconds between noticing and proving: a host that only restarts its libvirtd is back by then */
+    readonly graceSeconds: number;
+    /** what counts as proof that a silent host runs nothing: see docs/admin.md on what each protects against */
+    readonly proof: AvailabilityProof;
+    /** new instances restart elsewhere unless their owner says no */
+    readonly defaultHa: boolean;
+  };
 }
+
+export const placementStrategies = ['spread', 'pack'] as const;
+export type PlacementStrategy = (typeof placementStrategies)[number];
+export const migrationEncryptions = ['auto', 'always', 'never'] as const;
+export type MigrationEncryption = (typeof migrationEncryptions)[number];
+export const balancingModes = ['off', 'suggest', 'act'] as const;
+export type BalancingMode = (typeof balancingModes)[number];
+export const availabilityProofs = ['fencing', 'fencing-or-lock'] as const;
+export type AvailabilityProof = (typeof availabilityProofs)[number];
 
 export type SettingsGroup = keyof Settings;
 export const registrations = ['open', 'approval', 'closed'] as const satisfies readonly Settings['site']['registration'][];
@@ -69,6 +129,18 @@ export const settingsBounds = {
   shutdownTimeoutSeconds: [10, 3600],
   /** shorter, nobody can type it in time; longer, a password seen over a shoulder stays good */
   passwordSeconds: [30, 3600],
+  /** libvirtd serves few long calls at once, and a gigabit link has nothing to give to more */
+  movesPerHost: [1, 8],
+  movesTotal: [1, 64],
+  bandwidthMib: [0, 100_000],
+  /** shorter, a busy guest never converges; longer, its users notice */
+  maxDowntimeMs: [10, 10_000],
+  postCopyAfterSeconds: [0, 3600],
+  moveTimeoutSeconds: [30, 86_400],
+  balancingSamples: [1, 180],
+  cooldownSeconds: [0, 86_400],
+  movesPerRound: [1, 20],
+  graceSeconds: [0, 3600],
 } as const satisfies Record<string, readonly [number, number]>;
 
 export const defaultSettings: Settings = {
@@ -86,4 +158,10 @@ export const defaultSettings: Settings = {
   prices: { currency: 'NT$', perVcpu: 1000, perMemoryGib: 1500, perDiskGib: 1500 },
   power: { shutdownTimeoutSeconds: 60 },
   console: { passwordSeconds: 300 },
+  placement: { strategy: 'spread', loadWeightPercent: 30, maxCpuPercent: 95, maxMemoryPercent: 97 },
+  migration: { perHost: 2, total: 5, bandwidthMib: 0, maxDowntimeMs: 300, autoConverge: true, postCopyAfterSeconds: 0, timeoutSeconds: 1800, encryption: 'auto' },
+  balancing: {
+    mode: 'off', highCpuPercent: 85, highMemoryPercent: 90, samples: 6, lowCpuPercent: 70, lowMemoryPercent: 80, minGainPercent: 10, cooldownSeconds: 1800, movesPerRound: 2,
+  },
+  availability: { enabled: true, graceSeconds: 15, proof: 'fencing', defaultHa: true },
 };

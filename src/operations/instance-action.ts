@@ -10,7 +10,7 @@ import { insertOperation, selectOperation } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { definitions } from './index.ts';
 
-export type PowerAction = Exclude<InstanceAction, 'console'>;
+export type PowerAction = Exclude<InstanceAction, 'console' | 'migrate'>;
 export const powerActions = ['start', 'shutdown', 'force-off', 'reboot', 'delete'] as const satisfies readonly PowerAction[];
 
 export interface ActionRequest {

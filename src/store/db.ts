@@ -42,6 +42,11 @@ export function isDuplicateKey(error: unknown): boolean {
   return errnoOf(error) === 1062;
 }
 
+/** ALTER TABLE … ADD COLUMN of one that is there. */
+export function isDuplicateColumn(error: unknown): boolean {
+  return errnoOf(error) === 1060;
+}
+
 function isWorthRepeating(error: unknown): boolean {
   const errno = errnoOf(error);
   if (errno !== undefined && (temporaryErrnos.has(errno) || unknownOutcomeErrnos.has(errno))) return true;

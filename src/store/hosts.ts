@@ -27,7 +27,16 @@ interface HostRow {
   readonly used_memory_mib: number;
   readonly subject_id: number;
   readonly created_at: number;
+  readonly state_since: number;
+  readonly fenced_at: number | null;
+  readonly fence_proof: Host['fenceProof'];
+  readonly fence_agent: string | null;
+  readonly migration_uri: string | null;
 }
+
+/** Never the fence agent's parameters: who does not need a password does not read it. */
+const columns = `id, name, uri, wish, state, seen_at, reason, console_address, network, virt_type, virt_type_wish, arch, cpu_model, libvirt_version,
+  qemu_version, host_uuid, cpus, memory_mib, used_vcpus, used_memory_mib, subject_id, created_at, state_since, fenced_at, fence_proof, fence_agent, migration_uri`;
 
 function toHost(row: HostRow): Host {
   return {
@@ -53,6 +62,11 @@ function toHost(row: HostRow): Host {
     usedMemoryMib: row.used_memory_mib,
     subjectId: row.subject_id,
     createdAt: row.created_at,
+    stateSince: row.state_since,
+    fencedAt: row.fenced_at,
+    fenceProof: row.fence_proof,
+    fenceAgent: row.fence_agent,
+    migrationUri: row.migration_uri,
   };
 }
 
@@ -79,7 +93,7 @@ export async function insertHost(db: Db, host: NewHost): Promise<boolean> {
 
 /** All hosts by name. */
 export async function selectHosts(db: Db): Promise<Host[]> {
-  return (await db.query<HostRow>('SELECT * FROM hosts ORDER BY name')).map(toHost);
+  return (await db.query<HostRow>(`SELECT ${columns} FROM hosts ORDER BY name`)).map(toHost);
 }
 
 /** Names by id, for lists of what is on them. */
@@ -88,7 +102,7 @@ export async function selectHostNames(db: Db): Promise<Map<string, string>> {
 }
 
 export async function selectOptionalHost(db: Db, id: string): Promise<Host | undefined> {
-  const [row] = await db.query<HostRow>('SELECT * FROM hosts WHERE id = ?', [id]);
+  const [row] = await db.query<HostRow>(`SELECT ${columns} FROM hosts WHERE id = ?`, [id]);
   return row && toHost(row);
 }
 
@@ -99,12 +113,13 @@ export async function selectHost(db: Db, id: string): Promise<Host> {
 }
 
 export async function selectOptionalHostByName(db: Db, name: string): Promise<Host | undefined> {
-  const [row] = await db.query<HostRow>('SELECT * FROM hosts WHERE name = ?', [name]);
+  const [row] = await db.query<HostRow>(`SELECT ${columns} FROM hosts WHERE name = ?`, [name]);
   return row && toHost(row);
 }
 
 const adminColumns = {
   name: 'name', uri: 'uri', wish: 'wish', network: 'network', consoleAddress: 'console_address', virtTypeWish: 'virt_type_wish',
+  migrationUri: 'migration_uri',
 } as const;
 export type HostChange = Partial<Pick<Host, keyof typeof adminColumns>>;
 

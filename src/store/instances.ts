@@ -28,10 +28,15 @@ interface InstanceRow {
   readonly problem: string | null;
   readonly subject_id: number;
   readonly created_at: number;
+  readonly ha: number;
+  readonly ha_priority: Instance['haPriority'];
+  readonly anti_affinity: string | null;
+  readonly return_host_id: string | null;
+  readonly moved_at: number | null;
 }
 
 const columns = `id, user_id, name, state, state_at, operation_id, operation_kind, host_id, pool_id, image_id, vcpus, memory_mib, disk_gib,
-  mac, address, console_port, console_expires_at, problem, subject_id, created_at`;
+  mac, address, console_port, console_expires_at, problem, subject_id, created_at, ha, ha_priority, anti_affinity, return_host_id, moved_at`;
 
 function toInstance(row: InstanceRow): Instance {
   return {
@@ -55,6 +60,11 @@ function toInstance(row: InstanceRow): Instance {
     problem: columnToSentence(row.problem),
     subjectId: row.subject_id,
     createdAt: row.created_at,
+    ha: row.ha === 1,
+    haPriority: row.ha_priority,
+    antiAffinity: row.anti_affinity,
+    returnHostId: row.return_host_id,
+    movedAt: row.moved_at,
   };
 }
 
@@ -158,16 +168,17 @@ export async function countInstancesByState(db: Db, userId?: string): Promise<Re
 export type NewInstance = Pick<
   Instance,
   'id' | 'userId' | 'name' | 'vcpus' | 'memoryMib' | 'diskGib' | 'imageId' | 'mac' | 'subjectId' | 'createdAt'
-> & { readonly hostId: string; readonly poolId: string; readonly operationId: string; readonly operationKind: OperationKind };
+> & Partial<Pick<Instance, 'ha' | 'haPriority' | 'antiAffinity'>> & { readonly hostId: string; readonly poolId: string; readonly operationId: string; readonly operationKind: OperationKind };
 
 /** Inserts it as `creating`, held by its operation. A taken name, id or MAC address is a duplicate key. */
 export async function insertInstance(tx: Db, instance: NewInstance): Promise<void> {
   await tx.execute(
     `INSERT INTO instances (id, user_id, name, state, state_at, operation_id, operation_kind, host_id, pool_id, image_id,
-       vcpus, memory_mib, disk_gib, mac, subject_id, created_at)
-     VALUES (?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       vcpus, memory_mib, disk_gib, mac, ha, ha_priority, anti_affinity, subject_id, created_at)
+     VALUES (?, ?, ?, 'creating', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     [instance.id, instance.userId, instance.name, instance.createdAt, instance.operationId, instance.operationKind, instance.hostId,
-      instance.poolId, instance.imageId, instance.vcpus, instance.memoryMib, instance.diskGib, instance.mac, instance.subjectId, instance.createdAt],
+      instance.poolId, instance.imageId, instance.vcpus, instance.memoryMib, instance.diskGib, instance.mac,
+      instance.ha === true ? 1 : 0, instance.haPriority ?? 1, instance.antiAffinity ?? null, instance.subjectId, instance.createdAt],
   );
 }
 
@@ -191,6 +202,8 @@ export interface InstanceChange {
   readonly consolePort?: number | null;
   readonly consoleExpiresAt?: number | null;
   readonly problem?: Sentence | null;
+  readonly returnHostId?: string | null;
+  readonly movedAt?: number;
 }
 
 function assignments(change: InstanceChange, now: number): { sets: string[]; params: SqlValue[] } {
@@ -212,6 +225,8 @@ function assignments(change: InstanceChange, now: number): { sets: string[]; par
   set('address', change.address);
   set('console_port', change.consolePort);
   set('console_expires_at', change.consoleExpiresAt);
+  set('return_host_id', change.returnHostId);
+  set('moved_at', change.movedAt);
   if (change.problem !== undefined) set('problem', sentenceToColumn(change.problem, 2000));
   return { sets, params };
 }

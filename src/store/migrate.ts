@@ -3,7 +3,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Database, Db } from './db.ts';
+import { isDuplicateColumn, type Database, type Db } from './db.ts';
 
 export interface MigrateOptions {
   /** directory of the .sql files */
@@ -48,7 +48,10 @@ export async function migrate(database: Database, options: MigrateOptions): Prom
 async function runDdl(database: Database, sql: string, engine: MigrateOptions['engine']): Promise<void> {
   await database.transaction(async (tx: Db) => {
     await tx.execute(`SET default_storage_engine = ${engine}`);
-    await tx.execute(sql);
+    await tx.execute(sql).catch((error: unknown) => {
+      // a migrator that died between ALTER TABLE and its note: all columns of one statement come together
+      if (!/^ALTER TABLE/i.test(sql) || !isDuplicateColumn(error)) throw error;
+    });
   });
 }
 

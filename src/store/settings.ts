@@ -2,7 +2,9 @@
 // defaults of model/settings.ts: a bad row is reported and never stops a page.
 import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
-import { defaultSettings, registrations, settingsBounds, type Settings, type SettingsGroup } from '../model/settings.ts';
+import {
+  availabilityProofs, balancingModes, defaultSettings, migrationEncryptions, placementStrategies, registrations, settingsBounds, type Settings, type SettingsGroup,
+} from '../model/settings.ts';
 import { languages } from '../model/user.ts';
 import { isDuplicateKey, type Db } from './db.ts';
 
@@ -24,6 +26,19 @@ export const settingsSchemas = {
   prices: z.object({ currency: text(b.currencyLength), perVcpu: decimal(b.price), perMemoryGib: decimal(b.price), perDiskGib: decimal(b.price) }),
   power: z.object({ shutdownTimeoutSeconds: integer(b.shutdownTimeoutSeconds) }),
   console: z.object({ passwordSeconds: integer(b.passwordSeconds) }),
+  placement: z.object({
+    strategy: z.enum(placementStrategies), loadWeightPercent: decimal([0, 100]), maxCpuPercent: decimal(b.percent), maxMemoryPercent: decimal(b.percent),
+  }),
+  migration: z.object({
+    perHost: integer(b.movesPerHost), total: integer(b.movesTotal), bandwidthMib: integer(b.bandwidthMib), maxDowntimeMs: integer(b.maxDowntimeMs),
+    autoConverge: z.boolean(), postCopyAfterSeconds: integer(b.postCopyAfterSeconds), timeoutSeconds: integer(b.moveTimeoutSeconds), encryption: z.enum(migrationEncryptions),
+  }),
+  balancing: z.object({
+    mode: z.enum(balancingModes), highCpuPercent: decimal(b.percent), highMemoryPercent: decimal(b.percent), samples: integer(b.balancingSamples),
+    lowCpuPercent: decimal(b.percent), lowMemoryPercent: decimal(b.percent), minGainPercent: decimal(b.percent),
+    cooldownSeconds: integer(b.cooldownSeconds), movesPerRound: integer(b.movesPerRound),
+  }),
+  availability: z.object({ enabled: z.boolean(), graceSeconds: integer(b.graceSeconds), proof: z.enum(availabilityProofs), defaultHa: z.boolean() }),
 } satisfies { [G in SettingsGroup]: z.ZodType<Settings[G]> };
 
 export const settingsGroups = Object.keys(settingsSchemas) as SettingsGroup[];

@@ -9,7 +9,8 @@ export function aHost(name: string, over: Partial<Host> = {}): Host {
   return {
     id: name, name, uri: 'qemu:///system', wish: 'enabled', state: 'up', seenAt: 0, reason: null, consoleAddress: '192.0.2.1',
     network: 'default', virtType: 'kvm', virtTypeWish: 'auto', arch: 'x86_64', cpuModel: null, libvirtVersion: null, qemuVersion: null,
-    hostUuid: null, cpus: 8, memoryMib: 32768, usedVcpus: 0, usedMemoryMib: 0, subjectId: 1, createdAt: 0, ...over,
+    hostUuid: null, cpus: 8, memoryMib: 32768, usedVcpus: 0, usedMemoryMib: 0, subjectId: 1, createdAt: 0,
+    stateSince: 0, fencedAt: null, fenceProof: null, fenceAgent: null, migrationUri: null, ...over,
   };
 }
 

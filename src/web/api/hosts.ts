@@ -13,7 +13,7 @@ import { amount, id, idParams, iso, isoOrNull, percent, time } from './shapes.ts
 
 const hostSchema = named('Host', z.strictObject({
   id, name: z.string(), uri: z.string(),
-  wish: z.enum(['enabled', 'disabled']), state: z.enum(['unknown', 'up', 'unreachable']), seenAt: time.nullable(), reason: z.string().nullable(),
+  wish: z.enum(['enabled', 'disabled', 'maintenance']), state: z.enum(['unknown', 'up', 'unreachable', 'fenced']), seenAt: time.nullable(), reason: z.string().nullable(),
   consoleAddress: z.string(), network: z.string(), virtType: z.enum(['kvm', 'qemu']).nullable(),
   arch: z.string().nullable(), cpuModel: z.string().nullable(), libvirtVersion: z.string().nullable(), qemuVersion: z.string().nullable(),
   cpus: amount, memoryMib: amount, usedVcpus: amount, usedMemoryMib: amount,

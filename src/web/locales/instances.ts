@@ -19,6 +19,7 @@ export const instances = defineMessages({
   'instances.refused.force-off': ['This machine is not running.', '此虛擬機器未在執行。'],
   'instances.refused.reboot': ['Only a running machine can be rebooted.', '只有執行中的虛擬機器才能重新開機。'],
   'instances.refused.delete': ['This machine cannot be deleted while it is being created.', '建立中的虛擬機器無法刪除。'],
+  'instances.refused.migrate': ['This machine can be moved when it runs or is powered off.', '虛擬機器在執行中或已關機時才能移動。'],
   'instances.refused.console': ['There is a screen only while the machine runs.', '虛擬機器執行時才有畫面。'],
   'instances.new.title': ['Create a virtual machine', '建立虛擬機器'],
   'instances.new.steps': ['Steps', '步驟'],
