@@ -3,55 +3,32 @@
 // portal made (other name, UUID, MAC and files), so that only the way there differs. Nothing of the cleaning up is timed.
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { median, openGate, openPortal, verdict, type Operation } from './portal-api.ts';
 
 const run = promisify(execFile);
 const [url = '', tokenFile = '', hostUri = '', poolPath = '', roundsText = '9'] = process.argv.slice(2);
 const rounds = Number(roundsText);
-// scripts/admin prints words around it for people
-const token = /cloudhpc_[\w-]+/.exec(await readFile(tokenFile, 'utf8'))?.[0] ?? '';
 const work = await mkdtemp(path.join(tmpdir(), 'bench-'));
 const small = { vcpus: 1, memoryMib: 256, diskGib: 10 };
 
-interface Operation { id: string; state: string; error: string | null; instanceId: string; endedAt: string }
-
-async function api<T>(method: string, target: string, body?: unknown): Promise<T> {
-  const response = await fetch(`${url}/api/v1${target}`, {
-    method,
-    headers: { authorization: `Bearer ${token}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  if (!response.ok) throw new Error(`${method} ${target}: ${response.status} ${text}`);
-  return JSON.parse(text) as T;
-}
-
+const portal = await openPortal(url, tokenFile);
 const virsh = async (...args: string[]): Promise<string> => (await run('virsh', ['-q', '-c', hostUri, ...args])).stdout;
 
-async function ended(operation: Operation): Promise<Operation> {
-  for (;;) {
-    const now = await api<Operation>('GET', `/operations/${operation.id}`);
-    if (now.state === 'done') return now;
-    if (now.state === 'failed' || now.state === 'cancelled') throw new Error(`operation ${now.state}: ${now.error}`);
-    // the time comes from the operation itself; asking more often would only take it the processor
-    await delay(400);
-  }
-}
-
 async function removeInstance(instanceId: string): Promise<void> {
-  await ended(await api<Operation>('DELETE', `/instances/${instanceId}`));
+  await portal.ended(await portal.request<Operation>('DELETE', `/instances/${instanceId}`));
 }
 
 /** From sending the request to the end of the operation, by the clock that both share. */
 async function byPortal(imageId: string, diskGib: number): Promise<{ elapsedMs: number; instanceId: string }> {
   const startedAt = Date.now();
-  const accepted = await api<Operation>('POST', '/instances', { name: `b-${randomUUID().slice(0, 8)}`, imageId, ...small, diskGib });
-  const done = await ended(accepted);
+  const accepted = await portal.request<Operation>('POST', '/instances', { name: `b-${randomUUID().slice(0, 8)}`, imageId, ...small, diskGib });
+  const done = await portal.ended(accepted);
   return { elapsedMs: Date.parse(done.endedAt) - startedAt, instanceId: done.instanceId };
 }
 
@@ -127,12 +104,6 @@ async function removeDomain(uuid: string, ...volumes: readonly string[]): Promis
   for (const volume of volumes) await virsh('vol-delete', volume, 'default');
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  return sorted.length % 2 === 1 ? (sorted[middle] ?? NaN) : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
-}
-
 interface Ways { readonly [way: string]: () => Promise<number> }
 
 /** Every way once a round, in another order each round, so that what the machine does besides meets all of them. */
@@ -150,26 +121,24 @@ async function interleaved(ways: Ways): Promise<Record<string, number[]>> {
   return times;
 }
 
-// measuring loads this machine, and then the cloud would rightly refuse
-const { version: _version, ...thresholds } = await api<{ version: number; enabled: boolean }>('GET', '/settings/thresholds');
-await api('PUT', '/settings/thresholds', { ...thresholds, enabled: false });
-const images = await api<{ items: { id: string; name: string }[] }>('GET', '/images');
+await openGate(portal);
+const images = await portal.request<{ items: { id: string; name: string }[] }>('GET', '/images');
 const imageId = images.items[0]?.id ?? '';
 // the first creation warms caches on both sides, and its domain is the pattern for virsh's
 const first = await byPortal(imageId, small.diskGib);
 const pattern = await readPattern(first.instanceId);
 await removeInstance(first.instanceId);
 
-const portal = (diskGib: number) => async (): Promise<number> => {
+const timed = (diskGib: number) => async (): Promise<number> => {
   const { elapsedMs, instanceId } = await byPortal(imageId, diskGib);
   await removeInstance(instanceId);
   return elapsedMs;
 };
 try {
   const times = await interleaved({
-    'portal, 10 GiB': portal(10),
-    'portal, 20 GiB': portal(20),
-    'portal, 40 GiB': portal(40),
+    'portal, 10 GiB': timed(10),
+    'portal, 20 GiB': timed(20),
+    'portal, 40 GiB': timed(40),
     'virsh, the same calls': () => byVirsh(pattern, small.diskGib, true),
     'virsh without the seed (linked clone, define, start)': () => byVirsh(pattern, small.diskGib, false),
     'qemu-img create + virt-install --import, no seed': () => byVirtInstall(pattern.image, small.diskGib),
@@ -188,7 +157,6 @@ function report(times: Record<string, number[]>): void {
     process.stdout.write(`| ${name} | ${middle.toFixed(0)} | ${Math.min(...values).toFixed(0)} – ${Math.max(...values).toFixed(0)} | ${(at10 / middle).toFixed(2)} |\n`);
   }
   const spread = (Math.max(at10, at20, at40) / Math.min(at10, at20, at40) - 1) * 100;
-  const verdict = (ok: boolean): string => (ok ? 'reached' : 'MISSED');
   process.stdout.write(`\n- portal / virsh ${(at10 / virshMs).toFixed(2)} (goal ≤ 1.15): ${verdict(at10 <= 1.15 * virshMs)}\n`);
   process.stdout.write(`- portal / virt-install ${(at10 / installMs).toFixed(2)} (goal ≤ 0.5): ${verdict(at10 <= 0.5 * installMs)}; virsh start alone / virt-install ${(median(startTimes) / installMs).toFixed(2)}\n`);
   process.stdout.write(`- 10, 20 and 40 GiB differ by ${spread.toFixed(1)} % (goal ≤ 20 %): ${verdict(spread <= 20)}\n`);

@@ -1,0 +1,22 @@
+# A small cloud of its own for one benchmark: start_bench_cloud HOSTS starts it (scripts/up) below DATA and leaves an
+# administrator's API token in $DATA/bench-token; whatever way the caller ends, it is stopped.
+BENCH_UP='' BENCH_TEMPORARY=''
+
+finish_bench() {
+  if [ -n "$BENCH_UP" ]; then kill -TERM "$BENCH_UP" 2>/dev/null || true; wait "$BENCH_UP" 2>/dev/null || true; fi
+  if [ -n "$BENCH_TEMPORARY" ]; then rm -rf "$DATA"; fi
+}
+
+start_bench_cloud() { # start_bench_cloud HOSTS: DATA is a folder, or empty for a temporary one; PORT is the portal's
+  if [ -z "$DATA" ]; then DATA=$(mktemp -d /tmp/bench.XXXXXX) BENCH_TEMPORARY=yes; chmod 755 "$DATA"; fi
+  DATA=$(absolute "$DATA")
+  mkdir -p "$DATA"
+  trap finish_bench EXIT
+  (umask 077; od -An -N18 -tx1 /dev/urandom | tr -d ' \n' > "$DATA/bench-password")
+  "$ROOT/scripts/up" --data "$DATA" --hosts "$1" --port "$PORT" --admin bench --admin-password-file "$DATA/bench-password" > "$DATA/bench-up.out" &
+  BENCH_UP=$!
+  wait_until 600 bench_is_ready || true
+  grep -q '^ready ' "$DATA/bench-up.out" || die "the cloud did not start"
+  (umask 077; "$ROOT/scripts/admin" --data "$DATA" token bench --scope write > "$DATA/bench-token")
+}
+bench_is_ready() { grep -q '^ready ' "$DATA/bench-up.out" || ! kill -0 "$BENCH_UP" 2>/dev/null; }
