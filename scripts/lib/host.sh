@@ -1,11 +1,13 @@
 # Private libvirt hosts below a folder DIR, and the small network between them.
 #
-#   this machine (root namespace)         "lan": a network namespace          host N: net, mount, pid, uts and ipc
+#   this machine (root namespace)         "lan": a network namespace          host N: all namespaces but users
 #   cloud<I>  10.77.I.1/24  ───veth───  switch lan0, dnsmasq (DHCP)  ───veth───  br0 10.77.I.(10+N), libvirtd, guests
 #
 # The machine sees one interface, cloud<I>, and nothing of its own configuration is changed: no forwarding, no firewall
 # rule, no service. Every namespace is held by one process (`unshare --kill-child`): when that process is killed, all in it
 # is gone, interfaces included, so that even kill -9 leaves nothing to find. I is the first 10.77.I that is free.
+#
+# Where DIR/lab/settings exists, the hosts are those of a lab (lab.sh): they speak TLS, share a pool and claim to be machines.
 LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 
 lan_index() { cat "$1/lan/index"; }
@@ -25,14 +27,15 @@ check_host_dir() { # a path that is the same inside the host, and short enough f
 inside() { # inside PID command…: in all the namespaces that the process holds
   local pid=$1; shift
   # --root too: where this system itself lives in a chroot, the namespace's own root is another
-  nsenter --target "$pid" --root --mount --uts --ipc --net --pid="/proc/$pid/ns/pid_for_children" -- env -C / "$@"
+  nsenter --target "$pid" --root --mount --uts --ipc --net $(cgroup_namespace) --pid="/proc/$pid/ns/pid_for_children" -- env -C / "$@"
 }
+cgroup_namespace() { if [ -e /proc/self/ns/cgroup ]; then echo --cgroup; fi; }
 in_net() { local pid=$1; shift; nsenter --net="/proc/$pid/ns/net" -- "$@"; }
 
 hold_namespaces() { # hold_namespaces PIDFILE LOG command…
   local pidfile=$1 log=$2; shift 2
   : > "$log"
-  launch "$pidfile" "$log" unshare --mount --uts --ipc --net --pid --fork --kill-child --mount-proc --propagation private "$@" || return 1
+  launch "$pidfile" "$log" unshare --mount --uts --ipc --net $(cgroup_namespace) --pid --fork --kill-child --mount-proc --propagation private "$@" || return 1
   # Until it has left our network namespace, an interface sent to "its" namespace would land in ours.
   wait_until 5 has_left_our_network "$(running_pid "$pidfile")"
 }
@@ -40,6 +43,14 @@ has_left_our_network() {
   local theirs
   theirs=$(readlink "/proc/$1/ns/net") && [ "$theirs" != "$(readlink /proc/self/ns/net)" ]
 }
+
+read_lab_settings() { # read_lab_settings DIR: LAB_HOSTS (empty where there is no lab), LAB_TRANSPORT, LAB_MEMORY
+  LAB_HOSTS='' LAB_TRANSPORT='' LAB_MEMORY=''
+  if [ -f "$1/lab/settings" ]; then . "$1/lab/settings"; fi
+  if [ "$LAB_TRANSPORT" = tls ]; then HOST_PKI=$(lab_pki "$1"); fi
+}
+# Certificates name addresses: another network, other certificates.
+lab_pki() { printf '%s/lab/pki-%s' "$1" "$(lan_index "$1")"; }
 
 # ---- the network
 
@@ -59,7 +70,7 @@ start_lan() { # start_lan DIR
   local dir=$1 index pid
   running_pid "$dir/lan/pid" >/dev/null && return
   mkdir -p "$dir/lan"
-  hold_namespaces "$dir/lan/pid" "$dir/lan/init.log" "$LIB/lan-init" "$dir/lan" || return 1
+  hold_namespaces "$dir/lan/pid" "$dir/lan/init.log" "$LIB/lan-init" "$dir" || return 1
   pid=$(running_pid "$dir/lan/pid") || { cat "$dir/lan/init.log"; return 1; }
   # Two starts at once must not choose the same index.
   exec 9>/run/lock/cloud-at-hpc.lock
@@ -88,7 +99,7 @@ write_host_files() { # write_host_files DIR N
   local dir=$1 host=$1/host$2 number=$2
   mkdir -p "$dir/pool"
   chmod o+x "$dir" "$dir/pool"
-  mkdir -p "$host"/{etc/qemu/networks/autostart,etc/storage/autostart,etc/nwfilter,etc/secrets,lib/qemu,cache,log/qemu}
+  mkdir -p "$host"/{etc/qemu/networks/autostart,etc/storage/autostart,etc/nwfilter,etc/secrets,lib/qemu,lib/images,cache,log/qemu}
   rm -rf "$host/run"
   mkdir -m 0755 "$host/run"
   [ -f "$host/uuid" ] || cat /proc/sys/kernel/random/uuid > "$host/uuid"
@@ -103,8 +114,7 @@ keepalive_interval = 5
 keepalive_count = 3
 max_clients = 500
 log_outputs = "3:file:/var/log/libvirt/libvirtd.log"
-listen_tcp = 0
-$(tls_options "${HOST_PKI-}" "host$number" "$host/etc/pki")
+$(listen_options)
 CONF
   cat > "$host/etc/qemu.conf" <<CONF
 # The namespaces of the private host stand for what systemd, cgroups and a security driver do on a real one.
@@ -121,7 +131,9 @@ migration_address = "0.0.0.0"
 migration_host = "$(host_address "$dir" "$number")"
 keepalive_interval = 5
 keepalive_count = 3
+$(migration_options)
 CONF
+  write_pki "$host/pki" "host$number"
   : > "$host/etc/virtlogd.conf"; : > "$host/etc/libvirt.conf"
   cat > "$host/etc/qemu/networks/lan.xml" <<XML
 <network>
@@ -131,23 +143,50 @@ CONF
   <bridge name='br0'/>
 </network>
 XML
-  cat > "$host/etc/storage/default.xml" <<XML
-<pool type='dir'>
-  <name>default</name>
-  <uuid>$(stable_uuid "$host" pool)</uuid>
-  <source/>
-  <target><path>$dir/pool</path></target>
-</pool>
-XML
   ln -sf ../lan.xml "$host/etc/qemu/networks/autostart/lan.xml"
-  ln -sf ../default.xml "$host/etc/storage/autostart/default.xml"
+  write_pool "$host" default "$dir/pool"
+  if [ -n "$LAB_HOSTS" ]; then write_pool "$host" local /var/lib/libvirt/images; fi
 }
 
-tls_options() { # tls_options PKI NAME TARGET: with the folder that scripts/make-certificates has made, TLS on port 16514
-  if [ -z "$1" ]; then echo 'listen_tls = 0'; return; fi
-  mkdir -p "$3"
-  cp "$1/$2/"*.pem "$3/"
-  printf 'listen_tls = 1\nlisten_addr = "0.0.0.0"\nca_file = "/etc/libvirt/pki/cacert.pem"\ncert_file = "/etc/libvirt/pki/servercert.pem"\nkey_file = "/etc/libvirt/pki/serverkey.pem"\ntls_allowed_dn_list = [ "CN=portal", "CN=host*" ]\n'
+write_pool() { # write_pool HOSTDIR NAME PATH
+  cat > "$1/etc/storage/$2.xml" <<XML
+<pool type='dir'>
+  <name>$2</name>
+  <uuid>$(stable_uuid "$1" "$([ "$2" = default ] && echo pool || echo "pool $2")")</uuid>
+  <source/>
+  <target><path>$3</path></target>
+</pool>
+XML
+  ln -sf "../$2.xml" "$1/etc/storage/autostart/$2.xml"
+}
+
+listen_options() { # on the network of the hosts, which nobody else reaches: TLS with certificates, or nothing checked (a lab with --tcp)
+  if [ -n "${HOST_PKI-}" ]; then
+    printf 'listen_tls = 1\nlisten_tcp = 0\nlisten_addr = "0.0.0.0"\ntls_allowed_dn_list = [ "CN=portal", "CN=host*" ]\n'
+  elif [ "$LAB_TRANSPORT" = tcp ]; then
+    printf 'listen_tls = 0\nlisten_tcp = 1\nlisten_addr = "0.0.0.0"\nauth_tcp = "none"\n'
+  else
+    printf 'listen_tls = 0\nlisten_tcp = 0\n'
+  fi
+}
+
+migration_options() { # guests and their disks move over TLS too, when it is asked for
+  if [ -n "${HOST_PKI-}" ]; then printf 'migrate_tls_x509_cert_dir = "/etc/pki/qemu"\nmigrate_tls_x509_verify = 1\n'; fi
+}
+
+write_pki() { # write_pki TARGET NAME: what becomes /etc/pki, as libvirt and QEMU look for it, of what scripts/make-certificates made
+  local target=$1 from=${HOST_PKI-}/$2 role
+  rm -rf "$target"
+  if [ -z "${HOST_PKI-}" ]; then return; fi
+  mkdir -p "$target"/{CA,libvirt/private,qemu}
+  cp "$from/cacert.pem" "$target/CA/cacert.pem"
+  cp "$from/cacert.pem" "$target/qemu/ca-cert.pem"
+  for role in server client; do
+    cp "$from/${role}cert.pem" "$target/libvirt/${role}cert.pem"
+    cp "$from/${role}key.pem" "$target/libvirt/private/${role}key.pem"
+    cp "$from/${role}cert.pem" "$target/qemu/$role-cert.pem"
+    cp "$from/${role}key.pem" "$target/qemu/$role-key.pem"
+  done
 }
 
 stable_uuid() { # stable_uuid HOSTDIR WORD: the same at every start
@@ -163,10 +202,13 @@ start_host() { # start_host DIR N
   running_pid "$host/pid" >/dev/null && return
   start_lan "$dir" || return 1
   lan=$(running_pid "$dir/lan/pid") || return 1
+  read_lab_settings "$dir"
   write_host_files "$dir" "$number"
   if host_has_kvm; then kvm=yes; fi
   # Mount points that Debian's libvirt-daemon-system would have made; only covered, never written to.
-  mkdir -p /etc/libvirt /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
+  mkdir -p /etc/libvirt /etc/pki /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
+  # The kernel takes the namespace of its last life apart a moment after its last process, and the cable with it.
+  wait_until 10 port_is_gone "$lan" "host$number" || { echo "host$number is still plugged in: something of it lives"; return 1; }
   hold_namespaces "$host/pid" "$host/log/init.log" "$LIB/host-init" "$dir" "host$number" "$(host_address "$dir" "$number")" "$kvm" || return 1
   pid=$(running_pid "$host/pid") || { cat "$host/log/init.log"; return 1; }
   in_net "$lan" ip link add "host$number" type veth peer name up0 netns "$pid"
@@ -178,6 +220,9 @@ start_host() { # start_host DIR N
     cat "$host/log/init.log" "$host/log/libvirtd.log" 2>/dev/null
     return 1
   fi
+}
+port_is_gone() { # port_is_gone LANPID NAME: nothing of a host lives any more when its cable has vanished from the switch
+  ! in_net "$1" ip link show "$2" >/dev/null 2>&1
 }
 host_answers() { [ -S "$1/host$2/run/libvirt-sock" ] && host_virsh "$1" "$2" "pool-info default; net-info lan" >/dev/null 2>&1; }
 host_answers_or_ended() { host_is_gone "$1" "$2" || host_answers "$1" "$2"; }
@@ -191,7 +236,7 @@ stop_host() { # stop_host DIR N: guests end as by a power failure after a word o
   fi
   stop_remembered "$1/host$2/pid" 0
 }
-host_is_gone() { ! running_pid "$1/host$2/pid"; }
+host_is_gone() { ! running_pid "$1/host$2/pid" >/dev/null; }
 
 started_hosts() { # the numbers of the hosts below DIR
   local host

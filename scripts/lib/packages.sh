@@ -3,6 +3,7 @@
 # running daemon of the machine's.
 PACKAGES_HOST="iproute2:ip util-linux:unshare libvirt-daemon:libvirtd libvirt-clients:virsh qemu-system-x86:qemu-system-x86_64
  qemu-utils:qemu-img dnsmasq-base:dnsmasq procps:pgrep"
+PACKAGES_LAB="gcc:gcc libc6-dev:/usr/include/dlfcn.h gnutls-bin:certtool"
 PACKAGES_IMAGE="cpio:cpio dosfstools:mkfs.vfat e2fsprogs:mke2fs fdisk:sfdisk mtools:mcopy
  syslinux:syslinux syslinux-common:/usr/lib/syslinux/mbr/mbr.bin qemu-utils:qemu-img dpkg:dpkg-deb"
 PACKAGES_DATABASE="mariadb-server-core:mariadbd mariadb-client-core:mariadb util-linux:setpriv"
