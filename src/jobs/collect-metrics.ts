@@ -41,10 +41,10 @@ export function createCollectMetrics(deps: OperationDeps, { pollIntervalMs }: Co
   };
 }
 
-async function noteFailure({ db, log }: OperationDeps, host: Host, error: unknown): Promise<void> {
+async function noteFailure({ db, clock, log }: OperationDeps, host: Host, error: unknown): Promise<void> {
   const reason = error instanceof Error ? error.message : String(error);
   if (host.state !== 'unreachable') log.warn({ hostId: host.id, host: host.name, err: error }, 'host does not answer');
   if (host.state === 'unreachable' && host.reason === reason) return;
   // the database itself may be what failed; then the next tick says it
-  await updateHostContact(db, host.id, { state: 'unreachable', reason }).catch(() => undefined);
+  await updateHostContact(db, host.id, { state: 'unreachable', at: clock.now(), reason }).catch(() => undefined);
 }

@@ -1,6 +1,6 @@
 // Hosts: what the admin wishes, what the last contact and the last check said. Reservations are counted in reservations.ts.
 import { AppError, say } from '../errors.ts';
-import type { Host } from '../model/host.ts';
+import type { FenceProof, Host } from '../model/host.ts';
 import { isDuplicateKey, type Db, type SqlValue } from './db.ts';
 import { insertSampleSubject } from './sample-subjects.ts';
 
@@ -156,15 +156,66 @@ export async function updateHostFacts(db: Db, id: string, facts: HostFacts): Pro
 
 export type HostContact =
   | { readonly state: 'up'; readonly at: number }
-  | { readonly state: 'unreachable'; readonly reason: string };
+  /** `seenAt`: the last answer, when the watcher knows it better than the record */
+  | { readonly state: 'unreachable'; readonly at: number; readonly reason: string; readonly seenAt?: number };
 
-/** The last contact. A failure leaves `seenAt`: it is the age of what we know. */
-export async function updateHostContact(db: Db, id: string, contact: HostContact): Promise<void> {
-  if (contact.state === 'up') {
-    await db.execute("UPDATE hosts SET state = 'up', seen_at = ?, reason = NULL WHERE id = ?", [contact.at, id]);
-  } else {
-    await db.execute("UPDATE hosts SET state = 'unreachable', reason = ? WHERE id = ?", [contact.reason.slice(0, 1000), id]);
-  }
+/**
+ * The last contact. true: the state has changed by it, which of several writers only one is told. A failure leaves
+ * `seenAt`: it is the age of what we know. A fenced host stays fenced, whatever it answers.
+ */
+export async function updateHostContact(db: Db, id: string, contact: HostContact): Promise<boolean> {
+  const [values, changed] = contact.state === 'up'
+    ? [{ seen: contact.at, reason: null }, "state IN ('unknown', 'unreachable')"] as const
+    : [{ seen: contact.seenAt ?? null, reason: contact.reason.slice(0, 1000) }, "state IN ('unknown', 'up')"] as const;
+  const seen = [values.seen, values.seen];
+  const { affectedRows } = await db.execute(
+    `UPDATE hosts SET state = ?, state_since = ?, seen_at = GREATEST(COALESCE(seen_at, ?), COALESCE(?, seen_at)), reason = ? WHERE id = ? AND ${changed}`,
+    [contact.state, contact.at, ...seen, values.reason, id],
+  );
+  if (affectedRows === 1) return true;
+  await db.execute(
+    'UPDATE hosts SET seen_at = GREATEST(COALESCE(seen_at, ?), COALESCE(?, seen_at)), reason = ? WHERE id = ? AND state = ?',
+    [...seen, values.reason, id, contact.state],
+  );
+  return false;
+}
+
+/**
+ * It is proven to run nothing. What waits for it is told at once: it will not be waited for any more. false: it is not
+ * there, or it has been fenced already.
+ */
+export async function claimHostFenced(tx: Db, hostId: string, proof: FenceProof, at: number): Promise<boolean> {
+  const { affectedRows } = await tx.execute(
+    "UPDATE hosts SET state = 'fenced', state_since = ?, fenced_at = ?, fence_proof = ? WHERE id = ? AND state <> 'fenced'", [at, at, proof, hostId],
+  );
+  if (affectedRows === 0) return false;
+  await tx.execute("UPDATE operations SET run_after = 0 WHERE host_id = ? AND state IN ('running', 'undoing') AND run_after > 0", [hostId]);
+  return true;
+}
+
+/**
+ * Is it fenced still? Whoever is about to start its instances elsewhere asks in the same transaction: the row is written,
+ * so that checking in and restarting exclude each other.
+ */
+export async function claimHostStillFenced(tx: Db, hostId: string): Promise<boolean> {
+  return (await tx.execute("UPDATE hosts SET fenced_at = fenced_at WHERE id = ? AND state = 'fenced'", [hostId])).affectedRows === 1;
+}
+
+/** It has shown that it is clean. false: it is not fenced, or something is still being done about its instances. */
+export async function claimHostCheckedIn(tx: Db, hostId: string, at: number): Promise<boolean> {
+  const { affectedRows } = await tx.execute(
+    `UPDATE hosts SET state = 'up', state_since = ?, seen_at = ?, reason = NULL, fenced_at = NULL, fence_proof = NULL
+     WHERE id = ? AND state = 'fenced'
+       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.operation_id IS NOT NULL)
+       AND NOT EXISTS (SELECT 1 FROM operations WHERE operations.host_id = hosts.id AND kind = 'host-recover' AND operations.state IN ('queued', 'running', 'undoing'))`,
+    [at, at, hostId],
+  );
+  return affectedRows === 1;
+}
+
+/** Why a fenced host that answers is not used yet. */
+export async function updateFencedReason(db: Db, hostId: string, reason: string | null): Promise<void> {
+  await db.execute("UPDATE hosts SET reason = ? WHERE id = ? AND state = 'fenced'", [reason?.slice(0, 1000) ?? null, hostId]);
 }
 
 /** Removes the host when nothing is reserved on it and no instance has its home there. False: it is not empty. */

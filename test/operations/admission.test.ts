@@ -27,7 +27,7 @@ before(async () => {
     const id = crypto.randomUUID();
     await insertHost(db, { id, name, uri: `qemu+tcp://${name}/system`, consoleAddress: '192.0.2.1', network: 'default', virtTypeWish: 'auto', createdAt: now });
     await updateHostFacts(db, id, { virtType: 'kvm', arch: 'x86_64', cpuModel: null, libvirtVersion: null, qemuVersion: null, hostUuid: crypto.randomUUID(), cpus: 8, memoryMib: 16384 });
-    await updateHostContact(db, id, name === 'down' ? { state: 'unreachable', reason: 'silent' } : { state: 'up', at: now });
+    await updateHostContact(db, id, name === 'down' ? { state: 'unreachable', at: now, reason: 'silent' } : { state: 'up', at: now });
     poolId = await upsertPool(db, { hostId: id, name: 'shared', shared: true, kind: 'netfs', path: '/pool', capacityBytes: 100 * gib, availableBytes: 90 * gib }, now);
   }
   const hosts = await selectHosts(db);

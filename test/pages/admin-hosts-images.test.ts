@@ -148,7 +148,7 @@ describe('hosts', () => {
   it('a host that is away is the first thing on the dashboard, and the page opens all the same', async () => {
     const host = (await selectHosts(portal.deps.db))[0];
     assert.ok(host);
-    await updateHostContact(portal.deps.db, host.id, { state: 'unreachable', reason: 'connect ECONNREFUSED <b>' });
+    await updateHostContact(portal.deps.db, host.id, { state: 'unreachable', at: Date.now(), reason: 'connect ECONNREFUSED <b>' });
     const { text } = await admin.get('/admin');
     assertShows(text, /Host kvm-one does not answer: connect ECONNREFUSED &lt;b&gt;/);
     await updateHostContact(portal.deps.db, host.id, { state: 'up', at: Date.now() });

@@ -41,7 +41,7 @@ test('a failure keeps the time of the last good contact', async () => {
   const host = aNewHost('seen');
   await insertHost(database.db, host);
   await updateHostContact(database.db, host.id, { state: 'up', at: 1000 });
-  await updateHostContact(database.db, host.id, { state: 'unreachable', reason: 'x'.repeat(3000) });
+  await updateHostContact(database.db, host.id, { state: 'unreachable', at: 1500, reason: 'x'.repeat(3000) });
   const stored = await selectHost(database.db, host.id);
   assert.deepEqual([stored.state, stored.seenAt, stored.reason?.length], ['unreachable', 1000, 1000]);
   await updateHostContact(database.db, host.id, { state: 'up', at: 2000 });
