@@ -51,6 +51,7 @@ export const errorCode = {
   noStoragePool: 49,
   noStorageVolume: 50,
   operationInvalid: 55,
+  noInterface: 57,
   configUnsupported: 67,
   operationTimeout: 68,
   noDomainSnapshot: 72,
@@ -77,6 +78,7 @@ export const isNoDomain = (error: unknown): boolean => hasCode(error, errorCode.
 export const isNoStoragePool = (error: unknown): boolean => hasCode(error, errorCode.noStoragePool);
 export const isNoStorageVolume = (error: unknown): boolean => hasCode(error, errorCode.noStorageVolume);
 export const isNoNetwork = (error: unknown): boolean => hasCode(error, errorCode.noNetwork);
+export const isNoInterface = (error: unknown): boolean => hasCode(error, errorCode.noInterface);
 export const isNoSnapshot = (error: unknown): boolean => hasCode(error, errorCode.noDomainSnapshot);
 export const isNoMetadata = (error: unknown): boolean => hasCode(error, errorCode.noDomainMetadata);
 /** not possible in the present state: starting what runs, stopping what is off */

@@ -148,6 +148,8 @@ export interface NodeApi {
   compareCPU(cpuXml: string, options?: CallOptions): Promise<'incompatible' | 'identical' | 'superset'>;
   getCPUStats(options?: CallOptions): Promise<NodeCpuStats>;
   getMemoryStats(options?: CallOptions): Promise<NodeMemoryStats>;
+  /** does the host have a network interface (a bridge, say) of that name? undefined: its libvirt cannot tell */
+  hasInterface(name: string, options?: CallOptions): Promise<boolean | undefined>;
 }
 
 export interface StoragePoolApi {

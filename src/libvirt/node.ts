@@ -1,4 +1,5 @@
 // The host itself: hardware, versions, capabilities, load.
+import { isNoInterface, LibvirtError } from './errors.ts';
 import type { NodeApi } from './hypervisor.ts';
 import type { HostLink } from './host-link.ts';
 
@@ -40,6 +41,17 @@ function factCalls(link: HostLink): Omit<NodeApi, 'getCPUStats' | 'getMemoryStat
     async compareCPU(cpuXml, options) {
       const { result } = await link.call('CONNECT_COMPARE_CPU', { xml: cpuXml, flags: 0 }, options);
       return compareResults[result] ?? 'incompatible';
+    },
+    async hasInterface(name, options) {
+      try {
+        await link.call('INTERFACE_LOOKUP_BY_NAME', { name }, options);
+        return true;
+      } catch (error) {
+        if (isNoInterface(error)) return false;
+        // a libvirt without its interface driver (it is a package of its own) refuses the question
+        if (error instanceof LibvirtError) return undefined;
+        throw error;
+      }
     },
   };
 }

@@ -23,6 +23,8 @@ export interface VolumeDescription {
   readonly allocationBytes: number;
   readonly backingPath: string | null;
   readonly encrypted: boolean;
+  /** when the file was written last, by the clock of the machine that keeps it, ms UTC; null: not told */
+  readonly modifiedAt: number | null;
 }
 
 export function readVolumeXml(xml: string): VolumeDescription {
@@ -37,5 +39,12 @@ export function readVolumeXml(xml: string): VolumeDescription {
     allocationBytes: Number(textAt(root, 'allocation') ?? 0),
     backingPath: backing === undefined ? null : (textAt(backing, 'path') ?? ''),
     encrypted: find(root, 'target', 'encryption') !== undefined,
+    modifiedAt: secondsToMs(textAt(root, 'target', 'timestamps', 'mtime')),
   };
+}
+
+/** "1341933637.273190990" → milliseconds */
+function secondsToMs(text: string | null): number | null {
+  const seconds = Number(text ?? NaN);
+  return Number.isFinite(seconds) && seconds > 0 ? Math.round(seconds * 1000) : null;
 }

@@ -172,6 +172,8 @@ export const procedures = {
   NETWORK_UNDEFINE: procedure(49, onNetwork, nothing),
   NETWORK_IS_ACTIVE: procedure(152, onNetwork, struct({ active: bool })),
   CONNECT_LIST_ALL_NETWORKS: procedure(283, struct({ needResults, flags }), struct({ nets: array(network, listMax), count })),
+  /** a network interface of the host itself, such as a bridge */
+  INTERFACE_LOOKUP_BY_NAME: procedure(128, struct({ name: string }), struct({ iface: struct({ name: string, mac: string }) })),
   NETWORK_GET_DHCP_LEASES: procedure(341, struct({ net: network, mac: optional(string), needResults, flags }), struct({ leases: array(dhcpLease, 65_536), count })),
 } as const;
 

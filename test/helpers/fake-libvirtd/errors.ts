@@ -6,7 +6,7 @@ export class FakeError extends Error {
 }
 
 /** VIR_FROM_* */
-const from = { xml: 5, qemu: 10, storage: 18, network: 19, domain: 20, streams: 38 } as const;
+const from = { xml: 5, qemu: 10, storage: 18, network: 19, domain: 20, interface: 26, streams: 38 } as const;
 
 export const refuse = {
   noDomain: (uuid: string, name = uuid) => new FakeError(42, from.qemu, `Domain not found: no domain with matching uuid '${uuid}' (${name})`),
@@ -37,6 +37,7 @@ export const refuse = {
   noNetwork: (name: string) => new FakeError(43, from.network, `Network not found: no network with matching name '${name}'`),
   networkInactive: (name: string) => new FakeError(55, from.network, `Requested operation is not valid: network '${name}' is not active`),
   networkActive: () => new FakeError(55, from.network, 'Requested operation is not valid: network is already active'),
+  noInterface: (name: string) => new FakeError(57, from.interface, `Interface not found: couldn't find interface named '${name}'`),
   noDevice: (words: string) => new FakeError(99, from.qemu, `device not found: ${words}`),
   invalidArgument: (words: string) => new FakeError(8, from.qemu, `invalid argument: ${words}`),
   unsupported: (procedure: string) => new FakeError(3, from.qemu, `this function is not supported by the connection driver: ${procedure}`),

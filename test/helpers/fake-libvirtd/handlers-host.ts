@@ -37,6 +37,10 @@ function connection(host: FakeHost): Handlers {
 function node(host: FakeHost): Handlers {
   return {
     NODE_GET_INFO: () => ({ model: 'x86_64', memory: host.memoryMib * 1024, cpus: host.cpus, mhz: 2600, nodes: 1, sockets: 1, cores: host.cpus, threads: 1 }),
+    INTERFACE_LOOKUP_BY_NAME: ({ name }) => {
+      if (!host.interfaces.has(name)) throw refuse.noInterface(name);
+      return { iface: { name, mac: '52:54:00:00:00:01' } };
+    },
     NODE_GET_FREE_MEMORY: () => ({ free: host.memoryStats().free * 1024 }),
     NODE_GET_CPU_MAP: () => ({ cpumap: Buffer.alloc(Math.ceil(host.cpus / 8), 0xff), online: host.cpus, ret: host.cpus }),
     NODE_GET_SECURITY_MODEL: () => ({ model: [], doi: [] }),
@@ -174,7 +178,7 @@ function volumes(host: FakeHost): Handlers {
     STORAGE_VOL_GET_PATH: ({ vol }) => ({ name: host.pool(vol.pool).pathOf(host.pool(vol.pool).volume(vol.name).name) }),
     STORAGE_VOL_GET_INFO: ({ vol }) => info(vol),
     STORAGE_VOL_GET_INFO_FLAGS: ({ vol }) => info(vol),
-    STORAGE_VOL_GET_XML_DESC: ({ vol }) => ({ xml: host.pool(vol.pool).volumeXml(vol.name) }),
+    STORAGE_VOL_GET_XML_DESC: ({ vol }) => ({ xml: host.pool(vol.pool).volumeXml(vol.name, Date.now() + host.clockAheadMs) }),
     STORAGE_VOL_DELETE: ({ vol }) => host.pool(vol.pool).deleteVolume(vol.name),
     STORAGE_VOL_RESIZE: ({ vol, capacity }) => {
       const file = host.pool(vol.pool).volume(vol.name);

@@ -20,7 +20,10 @@ export interface FakeHostOptions {
   readonly kvm?: boolean;
   readonly cpuModel?: string;
   readonly pools?: readonly FakePoolOptions[];
-  readonly networks?: readonly { readonly name: string; readonly active?: boolean }[];
+  /** `bridge`: of the host's own, which libvirt neither makes nor checks */
+  readonly networks?: readonly { readonly name: string; readonly active?: boolean; readonly bridge?: string }[];
+  /** milliseconds by which the host's clock is ahead */
+  readonly clockAheadMs?: number;
   /** XML, or a number of ready-made domains that run */
   readonly domains?: readonly string[] | number;
   /** first VNC port; several fakes of one process should not share any */
@@ -61,6 +64,9 @@ export class FakeHost {
   readonly pools = new Map<string, FakePool>();
   readonly networks = new Map<string, FakeNetwork>();
   readonly clock: Clock;
+  /** network interfaces of the host itself */
+  readonly interfaces = new Set(['lo', 'virbr0']);
+  clockAheadMs: number;
   startDelayMs: number;
   migrationMs: number;
   /** load of the host itself, besides its guests */
@@ -80,6 +86,7 @@ export class FakeHost {
     this.kvm = options.kvm ?? false;
     this.cpuModel = options.cpuModel ?? (this.kvm ? 'Skylake-Server' : 'qemu64');
     this.clock = options.clock ?? Date.now;
+    this.clockAheadMs = options.clockAheadMs ?? 0;
     this.startDelayMs = options.startDelayMs ?? 0;
     this.acpiDelayMs = options.acpiDelayMs ?? 50;
     this.migrationMs = options.migrationMs ?? 200;
@@ -87,7 +94,7 @@ export class FakeHost {
     this.busyNs = new Counter(this.clock, () => Math.min(1, this.cpuPercent / 100) * this.cpus * 1e9);
     this.totalNs = new Counter(this.clock, () => this.cpus * 1e9);
     for (const pool of options.pools ?? [{ name: 'default' }]) this.addPool(pool);
-    for (const { name, active = true } of options.networks ?? [{ name: 'default' }]) this.addNetwork(name, active);
+    for (const { name, active = true, bridge } of options.networks ?? [{ name: 'default' }]) this.addNetwork(name, active, bridge);
     this.addDomains(options.domains ?? []);
   }
 
@@ -118,9 +125,9 @@ export class FakeHost {
     return pool;
   }
 
-  addNetwork(name: string, active = true): FakeNetwork {
+  addNetwork(name: string, active = true, bridge?: string): FakeNetwork {
     const uuid = randomUUID();
-    const xml = `<network><name>${name}</name><uuid>${uuid}</uuid><forward mode='nat'/><bridge name='virbr0'/></network>`;
+    const xml = `<network><name>${name}</name><uuid>${uuid}</uuid><forward mode='${bridge === undefined ? 'nat' : 'bridge'}'/><bridge name='${bridge ?? 'virbr0'}'/></network>`;
     const network: FakeNetwork = { name, uuid, xml, active, autostart: true, leases: [] };
     this.networks.set(name, network);
     return network;

@@ -153,7 +153,8 @@ export class FakePool {
     return root.end({ prettyPrint: true, headless: true });
   }
 
-  volumeXml(name: string): string {
+  /** `writtenAt`: ms by the host's clock */
+  volumeXml(name: string, writtenAt: number): string {
     const file = this.volume(name);
     const root = create().ele('volume', { type: 'file' });
     root.ele('name').txt(name).up().ele('key').txt(this.pathOf(name));
@@ -162,6 +163,7 @@ export class FakePool {
     root.ele('physical', { unit: 'bytes' }).txt(String(file.allocationBytes));
     const target = root.ele('target');
     target.ele('path').txt(this.pathOf(name)).up().ele('format', { type: file.format });
+    target.ele('timestamps').ele('mtime').txt((writtenAt / 1000).toFixed(9));
     if (file.format === 'qcow2') target.ele('compat').txt('1.1');
     if (file.backingPath !== null) {
       root.ele('backingStore').ele('path').txt(file.backingPath).up().ele('format', { type: file.backingFormat ?? 'raw' });
