@@ -132,6 +132,7 @@ CREATE TABLE hosts (
   fence_parameters VARBINARY(4000) NULL,
   fence_secret VARBINARY(2000) NULL,
   migration_uri VARCHAR(512) NULL,
+  recovery_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
   PRIMARY KEY (id),
   UNIQUE KEY name (name)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
@@ -213,6 +214,7 @@ CREATE TABLE instances (
   anti_affinity VARCHAR(32) CHARACTER SET ascii NULL,
   return_host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
   moved_at BIGINT NULL,
+  recovery_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
   PRIMARY KEY (id),
   UNIQUE KEY user_id_name (user_id, name),
   UNIQUE KEY mac (mac),
@@ -441,6 +443,7 @@ CREATE TABLE moves (
   created_at BIGINT NOT NULL,
   started_at BIGINT NULL,
   ended_at BIGINT NULL,
+  begun_at BIGINT NULL,
   PRIMARY KEY (id),
   KEY state_created_at (state, created_at),
   KEY instance_id_created_at (instance_id, created_at),
@@ -493,6 +496,13 @@ CREATE TABLE recoveries (
   proof VARCHAR(16) CHARACTER SET ascii NULL,
   ended_at BIGINT NULL,
   report VARBINARY(16000) NOT NULL,
+  operation_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  forced TINYINT NOT NULL DEFAULT 0,
+  confirmed_by CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  waits_for VARCHAR(1000) NULL,
+  alerted_at BIGINT NULL,
+  restarted_at BIGINT NULL,
+  drill_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
   PRIMARY KEY (id),
   KEY host_id_noticed_at (host_id, noticed_at),
   KEY state (state)
@@ -510,4 +520,13 @@ CREATE TABLE drills (
   report VARBINARY(16000) NOT NULL,
   PRIMARY KEY (id),
   KEY started_at (started_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE left_behind (
+  operation_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_name VARCHAR(32) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+  at BIGINT NOT NULL,
+  reasons VARBINARY(6000) NOT NULL,
+  PRIMARY KEY (operation_id, instance_id)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -59,6 +59,75 @@ export interface Move extends MoveProgress {
   readonly downtimeMs: number | null;
   readonly error: Sentence | null;
   readonly createdAt: number;
+  /** when it got one of the places */
   readonly startedAt: number | null;
+  /** when the hosts were told to begin; from then on both must be asked where the instance is */
+  readonly begunAt: number | null;
   readonly endedAt: number | null;
+}
+
+/** How many moves may go on at once: away from one host, into one host, and in all. */
+export interface MoveLimits {
+  readonly perHost: number;
+  readonly total: number;
+}
+
+/**
+ * Which of the queued moves may begin now. `open` are all that wait or go on, oldest first. One that finds its hosts
+ * busy does not hold up younger ones between other hosts.
+ */
+export function movesToStart(open: readonly Pick<Move, 'id' | 'state' | 'fromHostId' | 'toHostId'>[], limits: MoveLimits): string[] {
+  const moving = open.filter((move) => move.state === 'moving');
+  const from = new Map<string, number>();
+  const to = new Map<string, number>();
+  const count = (counts: Map<string, number>, hostId: string): number => counts.get(hostId) ?? 0;
+  const take = (move: Pick<Move, 'fromHostId' | 'toHostId'>): void => {
+    from.set(move.fromHostId, count(from, move.fromHostId) + 1);
+    to.set(move.toHostId, count(to, move.toHostId) + 1);
+  };
+  moving.forEach(take);
+  const started: string[] = [];
+  for (const move of open) {
+    if (moving.length + started.length >= limits.total) break;
+    if (move.state !== 'queued' || count(from, move.fromHostId) >= limits.perHost || count(to, move.toHostId) >= limits.perHost) continue;
+    take(move);
+    started.push(move.id);
+  }
+  return started;
+}
+
+/** What libvirt says of a job (virDomainGetJobStats); bytes, milliseconds, pages. */
+export type JobFigures = Readonly<Record<string, number | bigint | string | boolean>>;
+
+/**
+ * Progress from the figures of a migration under way. The first pass sends all memory, so what remains is sure to end;
+ * later ones race against the guest, and there is no time to tell when it writes as fast as is sent.
+ */
+export function moveProgress(figures: JobFigures, at: number, postCopy = false): MoveProgress {
+  const number = (name: string): number | null => (name in figures ? Number(figures[name]) : null);
+  const sum = (what: string): number | null => {
+    const [memory, disk] = [number(`memory_${what}`), number(`disk_${what}`)];
+    return memory === null && disk === null ? null : (memory ?? 0) + (disk ?? 0);
+  };
+  const pages = number('memory_dirty_rate');
+  const dirtyBytesPerSecond = pages === null ? null : pages * (number('memory_page_size') ?? 4096);
+  const iteration = number('memory_iteration');
+  const remainingBytes = sum('remaining');
+  const diskLeft = (number('disk_remaining') ?? 0) > 0;
+  const memoryBegun = (number('memory_total') ?? 0) > 0;
+  const bytesPerSecond = (diskLeft ? number('disk_bps') : number('memory_bps')) ?? 0;
+  // in post-copy the guest runs on the other side: nothing is sent twice
+  const gainPerSecond = bytesPerSecond - (diskLeft || postCopy ? 0 : (dirtyBytesPerSecond ?? 0));
+  return {
+    phase: postCopy ? 'post-copy' : diskLeft && !memoryBegun ? 'disk' : 'memory',
+    transferredBytes: sum('processed'), remainingBytes, totalBytes: sum('total'), dirtyBytesPerSecond, iteration,
+    etaMs: remainingBytes === null || gainPerSecond <= 0 ? null : Math.round((remainingBytes / gainPerSecond) * 1000),
+    progressAt: at,
+  };
+}
+
+/** 0–100 for a bar; null: not known. Memory that is sent again does not make it more than whole. */
+export function movePercent({ totalBytes, remainingBytes }: Pick<MoveProgress, 'totalBytes' | 'remainingBytes'>): number | null {
+  if (totalBytes === null || totalBytes === 0 || remainingBytes === null) return null;
+  return Math.max(0, Math.min(100, 100 * (1 - remainingBytes / totalBytes)));
 }

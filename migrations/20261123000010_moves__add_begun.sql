@@ -1,0 +1,2 @@
+ALTER TABLE moves
+  ADD COLUMN begun_at BIGINT NULL;
