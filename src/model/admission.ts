@@ -3,7 +3,7 @@
 import { say, type Sentence } from '../errors.ts';
 import { hostRoom, isOpenForNew, poolRoomGib, remainingOf } from './capacity.ts';
 import type { Host, StoragePool } from './host.ts';
-import { placeInstance } from './placement.ts';
+import { hostRefusals, placeInstance } from './placement.ts';
 import type { Settings } from './settings.ts';
 import { memoryText, sizeKeys, type Size, type SizeKey } from './size.ts';
 import type { Quota, Usage } from './user.ts';
@@ -29,10 +29,16 @@ export interface Fleet {
   readonly hostPools: ReadonlyMap<string, ReadonlySet<string>>;
   /** hostId → mean CPU % over the last minutes; absent: not measured */
   readonly hostCpuPercent: ReadonlyMap<string, number>;
+  /** hostId → mean of its memory in use, %; absent: not measured */
+  readonly hostMemoryPercent: ReadonlyMap<string, number>;
 }
 
 export interface AdmissionInput {
-  readonly request: Size & { readonly poolId: string; readonly minDiskGib: number; readonly minMemoryMib: number };
+  readonly request: Size & {
+    readonly poolId: string; readonly minDiskGib: number; readonly minMemoryMib: number;
+    /** hosts that have an instance of the group it is to belong to; absent: no group */
+    readonly antiAffinityHosts?: ReadonlySet<string>;
+  };
   readonly usage: Usage;
   readonly quota: Quota;
   readonly fleet: Fleet;
@@ -132,13 +138,13 @@ function allowanceOf({ settings, quota, usage }: AdmissionInput): Size {
   return mapSize((key) => Math.max(0, Math.min(settings.caps[key], quota[key] - usage[key])));
 }
 
-/** What each host that is open for new instances and has the pool could take at once. */
+/** What each host that would take an instance of some size could take at once. */
 function roomsOf({ request, fleet, settings }: AdmissionInput): Size[] {
   const pool = fleet.pools.find((each) => each.id === request.poolId);
   if (pool === undefined) return [];
   const diskGib = poolRoomGib(pool, settings.overcommit);
   return fleet.hosts
-    .filter((host) => isOpenForNew(host) && (fleet.hostPools.get(host.id)?.has(pool.id) ?? false))
+    .filter((host) => hostRefusals(host, request, fleet, settings).length === 0)
     .map((host) => ({ ...hostRoom(host, settings.overcommit), diskGib }));
 }
 
@@ -196,14 +202,24 @@ function gateReasons({ gate }: AdmissionInput): Refusal[] {
   return sentences.map((sentence) => ({ kind: 'gate-closed', field: null, sentence }));
 }
 
-function capacityReasons({ request, fleet }: AdmissionInput, max: Size, rooms: readonly Size[], placement: Placement | null): Refusal[] {
+function capacityReasons({ request, fleet, settings }: AdmissionInput, max: Size, rooms: readonly Size[], placement: Placement | null): Refusal[] {
   if (placement !== null) return [];
   const refuse = (field: Refusal['field'], sentence: Sentence): Refusal => ({ kind: 'no-capacity', field, sentence });
   if (!fleet.hosts.some(isOpenForNew)) return [refuse(null, say(fleet.hosts.length === 0 ? 'admission.capacity.no-hosts' : 'admission.capacity.no-open-hosts'))];
-  if (rooms.length === 0) return [refuse(null, say('admission.capacity.no-pool'))];
+  if (rooms.length === 0) return [refuse(null, say(noHostKey(request, fleet, settings)))];
   const best = mapSize((key) => Math.max(...rooms.map((room) => room[key])));
   const short = sizeKeys.filter((key) => request[key] > best[key]);
   if (short.length > 0) return short.map((key) => refuse(key, say(`admission.capacity.${key}`, { largest: textOf(key, best[key]) })));
   // every figure fits on some host, but not all of them on one
   return [refuse(null, say('admission.capacity.together', { vcpus: max.vcpus, memory: memoryText(max.memoryMib) }))];
+}
+
+/** Why no open host would take an instance of whatever size: the reason that most of them give. */
+function noHostKey(request: AdmissionInput['request'], fleet: Fleet, settings: Settings): string {
+  const refusals = fleet.hosts.filter(isOpenForNew).map((host) => hostRefusals(host, request, fleet, settings)[0]?.key);
+  const count = (keys: readonly string[]): number => refusals.filter((key) => key !== undefined && keys.includes(key)).length;
+  const apart = count(['placement.refused.anti-affinity']);
+  const busy = count(['placement.refused.cpu-busy', 'placement.refused.memory-busy']);
+  if (apart + busy === 0) return 'admission.capacity.no-pool';
+  return apart >= busy ? 'admission.capacity.anti-affinity' : 'admission.capacity.busy';
 }

@@ -12,7 +12,7 @@ import { effectiveQuota, type User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
 import { selectGate } from '../store/gate.ts';
 import { selectHostPools, selectHosts } from '../store/hosts.ts';
-import { selectMeanHostCpu } from '../store/samples.ts';
+import { selectHostMeans } from '../store/samples.ts';
 import { selectSettings } from '../store/settings.ts';
 import { selectPools } from '../store/storage-pools.ts';
 
@@ -41,11 +41,18 @@ export async function loadAdmission(db: Db, clock: Clock, question: AdmissionQue
   };
 }
 
-/** Hosts, pools and the hosts' CPU load over the window of the thresholds. Also what a `place` step reads before it reserves. */
+/** Hosts, pools and the hosts' load over the window of the thresholds: what every choice of a host is made from. */
 export async function loadFleet(db: Db, settings: Settings, now: number): Promise<Fleet> {
   const [hosts, pools, hostPools] = await Promise.all([selectHosts(db), selectPools(db), selectHostPools(db)]);
-  const hostCpuPercent = await selectMeanHostCpu(db, hosts, now - settings.thresholds.windowSeconds * 1000, now);
-  return { hosts, pools, hostPools, hostCpuPercent };
+  const means = await selectHostMeans(db, hosts.map((host) => host.subjectId), now - settings.thresholds.windowSeconds * 1000, now);
+  const hostCpuPercent = new Map<string, number>();
+  const hostMemoryPercent = new Map<string, number>();
+  for (const host of hosts) {
+    const { cpuPercent = null, memoryUsedMib = null, memoryTotalMib = null } = means.get(host.subjectId) ?? {};
+    if (cpuPercent !== null) hostCpuPercent.set(host.id, cpuPercent);
+    if (memoryUsedMib !== null && memoryTotalMib !== null && memoryTotalMib > 0) hostMemoryPercent.set(host.id, (100 * memoryUsedMib) / memoryTotalMib);
+  }
+  return { hosts, pools, hostPools, hostCpuPercent, hostMemoryPercent };
 }
 
 export async function admissionFor(db: Db, clock: Clock, question: AdmissionQuestion): Promise<Verdict> {

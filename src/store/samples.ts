@@ -2,7 +2,6 @@
 // that DELETE frees back to the same table only, and a history that grows by itself fills a disk one day.
 // A row's slot follows from its time, so that a repeated or late write meets its own row. A slot that was not written
 // for a whole turn still holds values of the turn before: every reader looks at `at`.
-import type { Host } from '../model/host.ts';
 import type { HostSample, InstanceSample, PoolSample } from '../model/metrics.ts';
 import type { Db, SqlValue } from './db.ts';
 
@@ -164,16 +163,6 @@ export interface PoolMeans { readonly capacityBytes: number; readonly availableB
 export async function selectHostMeans(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, HostMeans>> {
   const rows = await selectMeans(db, hostRing, subjectIds, from, to);
   return new Map(rows.map((row) => [row.subject_id, { firstAt: row['first_at'] ?? row.at, cpuPercent: row['cpu_percent'] ?? null, memoryUsedMib: row['memory_used_mib'] ?? null, memoryTotalMib: row['memory_total_mib'] ?? null }]));
-}
-
-/** hostId → mean CPU % from `from` to `to`; a host without samples is not in the map. */
-export async function selectMeanHostCpu(db: Db, hosts: readonly Pick<Host, 'id' | 'subjectId'>[], from: number, to: number): Promise<Map<string, number>> {
-  const means = await selectHostMeans(db, hosts.map((host) => host.subjectId), from, to);
-  const measured = hosts.flatMap((host): [string, number][] => {
-    const cpuPercent = means.get(host.subjectId)?.cpuPercent ?? null;
-    return cpuPercent === null ? [] : [[host.id, cpuPercent]];
-  });
-  return new Map(measured);
 }
 
 export async function selectPoolMeans(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, PoolMeans>> {

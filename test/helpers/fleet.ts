@@ -24,7 +24,7 @@ export function aPool(name: string, over: Partial<StoragePool> = {}): StoragePoo
 /** Every host has every pool, unless `hostPools` says otherwise. */
 export function aFleet(hosts: readonly Host[], pools: readonly StoragePool[] = [aPool('p')], over: Partial<Fleet> = {}): Fleet {
   const all = new Set(pools.map((pool) => pool.id));
-  return { hosts, pools, hostPools: new Map(hosts.map((host) => [host.id, all])), hostCpuPercent: new Map(), ...over };
+  return { hosts, pools, hostPools: new Map(hosts.map((host) => [host.id, all])), hostCpuPercent: new Map(), hostMemoryPercent: new Map(), ...over };
 }
 
 /** 1 vCPU, 1 GiB, 10 GiB asked by somebody who has nothing, of one idle host of 8 CPUs and 32 GiB without overcommit. */

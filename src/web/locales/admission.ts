@@ -63,6 +63,8 @@ export const admission = defineMessages({
   'admission.capacity.no-hosts': ['The cluster has no hosts yet.', '叢集尚無任何主機。'],
   'admission.capacity.no-open-hosts': ['No host takes new machines at the moment: they do not answer, or an administrator has closed them for new ones.', '目前沒有主機可接受新的虛擬機器：主機沒有回應，或已停止接受。'],
   'admission.capacity.no-pool': ['No host that answers has the storage pool of this image.', '沒有可用的主機能存取此映像檔的儲存池。'],
+  'admission.capacity.anti-affinity': ['Every host that could take it has another machine of the same group, and those are kept apart.', '可用的主機皆已有同一分散群組的虛擬機器。'],
+  'admission.capacity.busy': ['All hosts are too busy for one more machine at the moment. Try again in a few minutes.', '所有主機目前皆過於忙碌，請稍候再試。'],
   'admission.capacity.vcpus': ['No host has that many vCPUs left; the most on one host is {{largest}}.', '沒有主機剩餘足夠的虛擬處理器；單一主機最多 {{largest}} 個。'],
   'admission.capacity.memoryMib': ['No host has that much memory left; the most on one host is {{largest}}.', '沒有主機剩餘足夠的記憶體；單一主機最多 {{largest}}。'],
   'admission.capacity.diskGib': ['The storage pool has only {{largest}} left.', '儲存池僅剩 {{largest}}。'],
