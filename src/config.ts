@@ -18,6 +18,8 @@ const schema = z.object({
   CONTACT_ADDRESS: z.string().optional(),
   /** directory with cacert.pem, clientcert.pem, clientkey.pem for qemu+tls hosts whose URI has no pkipath */
   LIBVIRT_PKI_PATH: z.string().optional(),
+  /** directories with fence_* programs (Debian's package fence-agents), separated by colons */
+  FENCE_AGENTS_PATH: z.string().regex(/^\/[^:]*(?::\/[^:]*)*$/, 'absolute directories, separated by colons').default('/usr/sbin'),
   LOG_LEVEL: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']).default('info'),
   /** Express's "trust proxy": off unless a reverse proxy of yours sets X-Forwarded-For */
   TRUST_PROXY: z.string().default(''),
@@ -36,6 +38,7 @@ export interface Config {
   readonly mailFrom: string;
   readonly contactAddress: string | undefined;
   readonly libvirtPkiPath: string | undefined;
+  readonly fenceAgentsPath: readonly string[];
   readonly logLevel: string;
   readonly trustProxy: string;
   readonly pollIntervalMs: number;
@@ -67,6 +70,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     mailFrom: e.MAIL_FROM,
     contactAddress: e.CONTACT_ADDRESS,
     libvirtPkiPath: e.LIBVIRT_PKI_PATH,
+    fenceAgentsPath: Object.freeze(e.FENCE_AGENTS_PATH.split(':')),
     logLevel: e.LOG_LEVEL,
     trustProxy: e.TRUST_PROXY,
     pollIntervalMs: e.POLL_INTERVAL_MS,

@@ -1,0 +1,7 @@
+ALTER TABLE recoveries
+  ADD COLUMN forced TINYINT NOT NULL DEFAULT 0,
+  ADD COLUMN confirmed_by CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  ADD COLUMN waits_for VARCHAR(1000) NULL,
+  ADD COLUMN fence_tried_at BIGINT NULL,
+  ADD COLUMN alerted_at BIGINT NULL,
+  ADD COLUMN restarted_at BIGINT NULL;

@@ -1,0 +1,40 @@
+// Passwords of fence agents at rest: AES-256-GCM with a key made from the session secret. A row that was copied to another
+// host, or changed, does not open; neither does any after the session secret was changed: then they are typed again.
+import { createCipheriv, createDecipheriv, hkdfSync, randomBytes } from 'node:crypto';
+import { AppError, say } from '../errors.ts';
+
+export type Secrets = Readonly<Record<string, string>>;
+
+export interface SecretBox {
+  /** `owner`: the id of the host that it belongs to */
+  seal(owner: string, secrets: Secrets): Buffer;
+  /** Throws conflict, saying what to do, when it was sealed with another key or for another owner. */
+  open(owner: string, sealed: Buffer): Secrets;
+}
+
+const version = 1;
+const ivBytes = 12;
+const tagBytes = 16;
+
+export function createSecretBox(sessionSecret: string): SecretBox {
+  const key = Buffer.from(hkdfSync('sha256', sessionSecret, '', 'fence agents of hosts', 32));
+  return {
+    seal(owner, secrets) {
+      const iv = randomBytes(ivBytes);
+      const cipher = createCipheriv('aes-256-gcm', key, iv).setAAD(Buffer.from(owner));
+      const body = Buffer.concat([cipher.update(JSON.stringify(secrets), 'utf8'), cipher.final()]);
+      return Buffer.concat([Buffer.from([version]), iv, cipher.getAuthTag(), body]);
+    },
+    open(owner, sealed) {
+      try {
+        if (sealed[0] !== version) throw new Error(`version ${sealed[0]}`);
+        const iv = sealed.subarray(1, 1 + ivBytes);
+        const tag = sealed.subarray(1 + ivBytes, 1 + ivBytes + tagBytes);
+        const decipher = createDecipheriv('aes-256-gcm', key, iv, { authTagLength: tagBytes }).setAAD(Buffer.from(owner)).setAuthTag(tag);
+        return JSON.parse(Buffer.concat([decipher.update(sealed.subarray(1 + ivBytes + tagBytes)), decipher.final()]).toString('utf8')) as Secrets;
+      } catch (cause) {
+        throw new AppError('conflict', say('fencing.secret-lost'), { cause });
+      }
+    },
+  };
+}
