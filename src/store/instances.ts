@@ -149,6 +149,11 @@ export async function selectInstancesByHost(db: Db, hostId: string): Promise<Ins
   return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE host_id = ?`, [hostId])).map(toInstance);
 }
 
+/** What goes back to this host when its maintenance ends, and is elsewhere now. */
+export async function selectInstancesToReturn(db: Db, hostId: string): Promise<Instance[]> {
+  return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE return_host_id = ? AND host_id <> ?`, [hostId, hostId])).map(toInstance);
+}
+
 export async function selectInstancesByIds(db: Db, ids: readonly string[]): Promise<Instance[]> {
   if (ids.length === 0) return [];
   return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE id IN (${ids.map(() => '?').join(', ')})`, ids)).map(toInstance);
@@ -262,9 +267,27 @@ export async function updateInstanceAddress(db: Db, id: string, address: string 
   await db.execute('UPDATE instances SET address = ? WHERE id = ?', [address, id]);
 }
 
-/** A console password was made: until when it opens the screen, and where. */
-export async function updateInstanceConsole(db: Db, id: string, console: { readonly port: number | null; readonly expiresAt: number | null }): Promise<void> {
-  await db.execute('UPDATE instances SET console_port = ?, console_expires_at = ? WHERE id = ?', [console.port, console.expiresAt, id]);
+/**
+ * A console password was made on this host: until when it opens the screen, and where. False: the instance has left that
+ * host meanwhile, and the port would be another one's.
+ */
+export async function updateInstanceConsole(
+  db: Db, id: string, console: { readonly hostId: string; readonly port: number | null; readonly expiresAt: number | null },
+): Promise<boolean> {
+  const { affectedRows } = await db.execute(
+    'UPDATE instances SET console_port = ?, console_expires_at = ? WHERE id = ? AND host_id = ?', [console.port, console.expiresAt, id, console.hostId],
+  );
+  return affectedRows === 1;
+}
+
+/** What its owner wishes for the day its host fails, and where it is placed next. It holds from then on, whatever is being done with it now. */
+export async function updateInstanceAvailability(db: Db, id: string, wish: Pick<Instance, 'ha' | 'haPriority' | 'antiAffinity'>): Promise<void> {
+  await db.execute('UPDATE instances SET ha = ?, ha_priority = ?, anti_affinity = ? WHERE id = ?', [wish.ha ? 1 : 0, wish.haPriority, wish.antiAffinity, id]);
+}
+
+/** A new maintenance begins: what never came back from the last one lives elsewhere now. */
+export async function clearReturnHost(db: Db, hostId: string): Promise<void> {
+  await db.execute('UPDATE instances SET return_host_id = NULL WHERE return_host_id = ?', [hostId]);
 }
 
 /** Removes the record that this operation holds. */

@@ -135,6 +135,25 @@ export async function selectOperationsByInstance(db: Db, instanceId: string, lim
   return rows.map(toOperation);
 }
 
+/** Of these kinds, those on this host that have not ended; oldest first. */
+export async function selectOpenOperationsByHost(db: Db, hostId: string, kinds: readonly OperationKind[]): Promise<Operation[]> {
+  const rows = await db.query<OperationRow>(
+    `SELECT ${columns} FROM operations WHERE state IN ('queued', 'running', 'undoing') AND host_id = ? AND kind IN (${kinds.map(() => '?').join(', ')})
+     ORDER BY created_at, id`,
+    [hostId, ...kinds],
+  );
+  return rows.map(toOperation);
+}
+
+/** The newest of one of these kinds on this host, whatever became of it. */
+export async function selectLastOperationOfHost(db: Db, hostId: string, kinds: readonly OperationKind[]): Promise<Operation | undefined> {
+  const [row] = await db.query<OperationRow>(
+    `SELECT ${columns} FROM operations WHERE host_id = ? AND kind IN (${kinds.map(() => '?').join(', ')}) ORDER BY created_at DESC, id LIMIT 1`,
+    [hostId, ...kinds],
+  );
+  return row && toOperation(row);
+}
+
 /** Cancelling one that runs: only before its point of no return, which the runner passes by a write to this same row. */
 export async function requestOperationCancel(db: Db, id: string): Promise<boolean> {
   const { affectedRows } = await db.execute(
@@ -354,6 +373,7 @@ export async function deleteEndedOperations(db: Db, before: number, limit = 200)
   const marks = ids.map(() => '?').join(', ');
   // steps first: a crash in between leaves an operation without steps, found again by the next call
   await db.execute(`DELETE FROM operation_steps WHERE operation_id IN (${marks})`, ids);
+  await db.execute(`DELETE FROM left_behind WHERE operation_id IN (${marks})`, ids);
   await db.execute(`DELETE FROM operations WHERE id IN (${marks})`, ids);
   return ids.length;
 }

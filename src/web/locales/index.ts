@@ -17,7 +17,9 @@ import type { Messages } from './define.ts';
 import { home } from './home.ts';
 import { images } from './images.ts';
 import { instances } from './instances.ts';
+import { maintenance } from './maintenance.ts';
 import { monitor } from './monitor.ts';
+import { moves } from './moves.ts';
 import { operations } from './operations.ts';
 import { placement } from './placement.ts';
 
@@ -35,7 +37,9 @@ const areas: readonly Messages[] = [
   home,
   images,
   instances,
+  maintenance,
   monitor,
+  moves,
   operations,
   placement,
 ];

@@ -1,0 +1,45 @@
+// Emptying a host and bringing its instances back: which go first, and where an instance belongs afterwards.
+import type { Sentence } from '../errors.ts';
+import { statesFor, type Instance } from './instance.ts';
+
+/** Why one host does not take an instance; without a name: what stands against moving it at all. */
+export interface MoveRefusal {
+  readonly hostName: string | null;
+  readonly reasons: readonly Sentence[];
+}
+
+/** An instance that an emptying or a return could not move. It waits for the administrator. */
+export interface LeftBehind {
+  readonly operationId: string;
+  readonly instanceId: string;
+  /** as it was called then */
+  readonly instanceName: string;
+  readonly at: number;
+  readonly refusals: readonly MoveRefusal[];
+}
+
+/** Has something on its host that can be moved at all: one that failed or was lost has not. */
+export function isMovable(instance: Pick<Instance, 'state'>): boolean {
+  return statesFor('migrate').includes(instance.state);
+}
+
+/**
+ * In which order instances leave. What is powered off first: it takes a moment, and its owner may want to start it. Then by
+ * priority, and among equals the large ones, which find room only while there is much of it.
+ */
+export function byTurn(a: Instance, b: Instance): number {
+  return Number(b.state === 'stopped') - Number(a.state === 'stopped')
+    || b.haPriority - a.haPriority
+    || b.memoryMib - a.memoryMib
+    || b.vcpus - a.vcpus
+    || (a.name < b.name ? -1 : 1);
+}
+
+/**
+ * Where it goes back to after it has left `hostId` for a maintenance. One that only stays there while its own host is in
+ * maintenance still belongs to that one.
+ */
+export function homeOf(instance: Pick<Instance, 'returnHostId'>, hostId: string, hostsInMaintenance: ReadonlySet<string>): string {
+  const { returnHostId } = instance;
+  return returnHostId !== null && hostsInMaintenance.has(returnHostId) ? returnHostId : hostId;
+}
