@@ -1,6 +1,6 @@
 // The schema, hosts and images from a shell: scripts/up makes a cloud with these, and so may any automation.
 import { fileURLToPath } from 'node:url';
-import { neededOption, option, type Command, type CommandDeps } from './admin-command.ts';
+import { neededOption, option, type Command, type CommandDeps, type Options } from './admin-command.ts';
 import { createFleet } from './libvirt/fleet.ts';
 import { addHost } from './operations/host-add.ts';
 import { registerImage, type ImageInput } from './operations/image-register.ts';
@@ -29,16 +29,16 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
     },
   },
   'add-host': {
-    usage: 'add-host --name N --uri U [--pool P] [--network N] [--console-address A]', summary: 'take a host into management, or bring the one of that name up to date', words: 0, audit: 'host.add',
-    options: { name: { type: 'string' }, uri: { type: 'string' }, pool: { type: 'string' }, shared: { type: 'boolean' }, network: { type: 'string' }, 'console-address': { type: 'string' } },
+    usage: 'add-host --name N --uri U [--shared-pool P]… [--pool P]… [--network N] [--console-address A]', summary: 'take a host into management, or bring the one of that name up to date', words: 0, audit: 'host.add',
+    options: { name: { type: 'string' }, uri: { type: 'string' }, 'shared-pool': { type: 'string', multiple: true }, pool: { type: 'string', multiple: true }, network: { type: 'string' }, 'console-address': { type: 'string' } },
     async run(deps, _words, options) {
-      const pool = option(options, 'pool');
+      const pools = [...poolsOf(options['shared-pool'], true), ...poolsOf(options['pool'], false)];
       const network = option(options, 'network');
       const consoleAddress = option(options, 'console-address');
       const { host, created } = await addHost(deps, {
         name: neededOption(options, 'name'),
         uri: neededOption(options, 'uri'),
-        ...(pool === undefined ? {} : { pools: [{ name: pool, shared: options['shared'] === true }] }),
+        ...(pools.length === 0 ? {} : { pools }),
         ...(network === undefined ? {} : { network }),
         ...(consoleAddress === undefined ? {} : { consoleAddress }),
       });
@@ -66,6 +66,10 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
     },
   },
 };
+
+function poolsOf(names: Options[string], shared: boolean): { readonly name: string; readonly shared: boolean }[] {
+  return (Array.isArray(names) ? names : []).map((name) => ({ name: String(name), shared }));
+}
 
 /** Instances go on standing on the old file; nobody can make new ones of it. */
 async function retireNamesake({ db }: CommandDeps, input: ImageInput): Promise<void> {

@@ -23,6 +23,7 @@ LISTEN_ADDRESS=127.0.0.1
 PUBLIC_URL=http://127.0.0.1:$port
 DATABASE_URL=$(database_url "$data/database")
 SESSION_SECRET_FILE=$data/session-secret
+FENCE_AGENTS_PATH=$data/lab/agents:/usr/sbin
 ENV
   )
   mv "$data/portal.env.new" "$data/portal.env"
@@ -55,12 +56,24 @@ portal_serves_or_ended() { ! running_pid "$1/portal.pid" >/dev/null || portal_se
 
 demo_image_path() { printf '%s/images/demo-%s.qcow2' "$1" "$("$ROOT/scripts/build-demo-image" --id)"; }
 
-start_database_and_hosts() { # DATA HOSTS: side by side, for a quick start
-  local data=$1 number pids=() rc=0
-  start_database "$data/database" & pids+=($!)
-  for number in $(seq "$2"); do start_host "$data" "$number" & pids+=($!); done
-  for number in "${pids[@]}"; do wait "$number" || rc=1; done
+start_database_and_hosts() { # DATA HOSTS: side by side, for a quick start; one private host, or a lab of several
+  local data=$1 rc=0
+  start_database "$data/database" & local database=$!
+  if [ "$2" = 1 ]; then start_single_host "$data" || rc=1; else start_lab "$data" "$2" || rc=1; fi
+  wait "$database" || rc=1
   return "$rc"
+}
+
+start_single_host() {
+  if [ -f "$1/lab/settings" ]; then lab_down "$1"; fi
+  start_host "$1" 1
+}
+
+start_lab() { # DATA HOSTS: taken over when it runs; what runs and is no lab, or another one, is ended first
+  local memory
+  memory=$(default_host_memory "$2")
+  if lab_is_other "$1" tls "$memory"; then lab_down "$1"; fi
+  lab_up "$1" "$2" tls "$memory" 0
 }
 
 start_portal_and_register() { # DATA PORT HOSTS IMAGE: the portal, and meanwhile what it shall manage
@@ -83,8 +96,11 @@ copy_demo_image() { # DATA IMAGE: into the pool when it is not there. Never over
 
 register() { # DATA HOSTS IMAGE
   local number commands=(migrate)
+  read_lab_settings "$1"
   for number in $(seq "$2"); do
-    commands+=(then add-host --name "host$number" --uri "$(host_uri "$1" "$number")" --pool default --network lan --console-address "$(host_address "$1" "$number")")
+    commands+=(then add-host --name "host$number" --network lan --console-address "$(host_address "$1" "$number")")
+    if [ "$2" = 1 ]; then commands+=(--uri "$(host_uri "$1" 1)" --pool default)
+    else commands+=(--uri "$(lab_host_uri "$1" "$number")" --shared-pool default --pool local); fi
   done
   commands+=(then register-image --file "$(basename "$3")" --name Demo --pool default --cloud-init --min-memory 96
     --description 'A small Linux to try things out. Its screen asks for no password; over SSH you are root, with your key. 試用的小型 Linux：畫面不需密碼；SSH 以 root 與您的金鑰登入。' --supersede)
@@ -99,10 +115,8 @@ create_first_admin() { # DATA NAME PASSWORDFILE: nothing when an administrator e
 }
 
 stop_cloud() { # stop_cloud DATA: what runs below DATA, the portal first, so that it sees its hosts and its database to its end
-  local number
   stop_remembered "$1/portal.pid" 20
-  for number in $(started_hosts "$1"); do stop_host "$1" "$number"; done
-  stop_lan "$1"
+  lab_down "$1"
   stop_database "$1/database"
   rm -f "$1/address"
 }

@@ -1,6 +1,7 @@
 # A lab: several private hosts (host.sh) that act like the machines of a cluster, and what can befall them. Below DIR:
 #   lab/settings   what all hosts have in common       lab/ends        when the lab ends by itself
 #   lab/pki-I      certificates, for network 10.77.I   lab/shared-pool.so   see shared-pool.c
+#   lab/agents     the fence agent of this lab
 LAB_MAX=8
 
 # ---- up and down
@@ -31,8 +32,9 @@ lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL(0: for ever): every host of i
   local dir=$1 hosts=$2 transport=$3 memory=$4 ttl=$5 number pids=() rc=0
   # Without its switch (killed, say) no host is reached again.
   if ! running_pid "$dir/lan/pid" >/dev/null; then stop_all_hosts "$dir"; fi
-  mkdir -p "$dir/lab"
+  mkdir -p "$dir/lab/agents"
   chmod o+x "$dir" "$dir/lab"
+  ln -sfn "$LIB/fence_lab" "$dir/lab/agents/fence_lab"
   lab_settings "$hosts" "$transport" "$memory" > "$dir/lab/settings"
   if [ "$ttl" = 0 ]; then echo never; else echo $((EPOCHSECONDS + ttl)); fi > "$dir/lab/ends.new"
   mv "$dir/lab/ends.new" "$dir/lab/ends"
@@ -92,6 +94,12 @@ power_off_host() { # power_off_host DIR N: at once, as when the plug is pulled; 
   fi
   if [ -n "$lan" ]; then wait_until 10 port_is_gone "$lan" "host$number" || { echo "something of host $number still lives"; return 1; }; fi
   rm -f "$dir/host$number/pid"
+}
+
+host_has_power() { # DIR N: anything of it lives
+  local lan
+  if ! host_is_gone "$1" "$2"; then return; fi
+  lan=$(running_pid "$1/lan/pid") && ! port_is_gone "$lan" "host$2"
 }
 
 # Everything but pid 1, which stands for the machine itself. The kernel still accepts TCP connections, and nobody answers.

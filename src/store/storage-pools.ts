@@ -44,8 +44,13 @@ export interface FoundPool extends Pick<StoragePool, 'name' | 'shared' | 'kind' 
  * by name and path from every host; a local one belongs to its host alone.
  */
 export async function upsertPool(db: Db, pool: FoundPool, now: number): Promise<string> {
-  const [known] = await db.query<{ id: string }>('SELECT id FROM storage_pools WHERE name = ? AND path = ? AND shared = 1', [pool.name, pool.path]);
+  const [known] = await db.query<{ id: string; shared: number }>(
+    'SELECT id, shared FROM storage_pools WHERE name = ? AND path = ? AND (shared = 1 OR id = ?) ORDER BY shared DESC LIMIT 1',
+    [pool.name, pool.path, poolId({ ...pool, shared: false })],
+  );
   const id = known?.id ?? poolId(pool);
+  // a cloud of one host grows: what stands in its pool stays where it is
+  if (known?.shared === 0 && pool.shared) await updatePoolShared(db, id, true);
   if (known === undefined) {
     const subjectId = await insertSampleSubject(db, id, now);
     await db.execute(
