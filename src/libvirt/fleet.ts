@@ -4,6 +4,7 @@ import type { Fleet, Hypervisor, OpenHypervisor } from './hypervisor.ts';
 
 export function createFleet(open: OpenHypervisor): Fleet {
   const hosts = new Map<string, Hypervisor>();
+  const machines = new Map<string, string | null>();
   return {
     host(hostId) {
       const host = hosts.get(hostId);
@@ -13,6 +14,8 @@ export function createFleet(open: OpenHypervisor): Fleet {
     has: (hostId) => hosts.has(hostId),
     sync(wanted) {
       const uris = new Map(wanted.map(({ id, uri }) => [id, uri]));
+      machines.clear();
+      for (const { id, hostUuid } of wanted) machines.set(id, hostUuid ?? null);
       for (const [id, host] of hosts) {
         if (uris.get(id) === host.uri) continue;
         hosts.delete(id);
@@ -22,7 +25,7 @@ export function createFleet(open: OpenHypervisor): Fleet {
       for (const [id, uri] of uris) {
         if (hosts.has(id)) continue;
         try {
-          hosts.set(id, open(uri));
+          hosts.set(id, open(uri, { hostUuid: () => machines.get(id) ?? null }));
         } catch (error) {
           failures.push(error);
         }

@@ -9,6 +9,8 @@ export interface CallOptions {
   /** milliseconds until the call rejects with HostUnavailableError; default 15,000. The late reply is dropped. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** sent at once, past slow calls that hold all places of the connection: only for calls that a daemon answers in no time */
+  readonly urgent?: boolean;
 }
 
 /** `id` is -1 while the domain is not running. `uuid` is the usual 36-character text. */
@@ -220,6 +222,8 @@ export interface HypervisorOptions {
   readonly connectTimeoutMs?: number;
   /** milliseconds before connecting again: the first wait, doubling up to the longest; default 250 and 15,000, jittered */
   readonly backoff?: { readonly firstMs: number; readonly maxMs: number };
+  /** the machine that must answer there, as its capabilities name it; null: any. Another one counts as no connection. */
+  readonly hostUuid?: () => string | null;
   /** directory with cacert.pem, clientcert.pem, clientkey.pem when the URI has no pkipath */
   readonly pkiPath?: string;
   readonly log?: { debug(o: object, m: string): void; warn(o: object, m: string): void };
@@ -230,6 +234,6 @@ export interface Fleet {
   host(hostId: string): Hypervisor;
   has(hostId: string): boolean;
   /** makes the open connections equal to this list: opens new ones, closes those gone, reopens those whose URI changed */
-  sync(hosts: readonly { readonly id: string; readonly uri: string }[]): void;
+  sync(hosts: readonly { readonly id: string; readonly uri: string; readonly hostUuid?: string | null }[]): void;
   close(): Promise<void>;
 }

@@ -10,7 +10,7 @@ import {
   selectOperationSteps, updateHeldOperation, updateOperationStep, type OperationChange, type OperationRecord,
 } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
-import { failureSentence, isBug, isWorthWaiting } from './failure.ts';
+import { failureSentence, HostFencedError, isBug, isWorthWaiting } from './failure.ts';
 import { keepLease, type KeptLease } from './lease.ts';
 import type { Definition, OperationContext, RunAgain, Step, StepRun } from './step.ts';
 
@@ -204,8 +204,11 @@ export class Execution {
         if (this.#lease.lost.aborted) throw new LeaseLost();
         if (this.#abort.signal.aborted) return this.#park(undefined);
         this.#report(step, 'undo', error);
-        this.#waitingSince ??= this.#deps.clock.now();
-        return this.#wait(this.#deps.clock.now(), error);
+        // nothing of it runs there; what lies there is looked through when the host checks in
+        if (!(error instanceof HostFencedError)) {
+          this.#waitingSince ??= this.#deps.clock.now();
+          return this.#wait(this.#deps.clock.now(), error);
+        }
       }
       this.#waitingSince = null;
       await this.#mark(row.position, 'undone');
@@ -297,6 +300,7 @@ export class Execution {
     const { db, hosts } = this.#deps;
     const host = this.hostId === null ? undefined : await selectOptionalHost(db, this.hostId);
     if (host === undefined) throw new Error(`operation ${this.id} has no host`);
+    if (host.state === 'fenced') throw new HostFencedError(host.name);
     // a portal that has just started, or an admin who has just changed the address
     if (!hosts.has(host.id)) throw new HostUnavailableError(`no connection to ${host.name} yet`);
     const hypervisor = hosts.host(host.id);

@@ -32,7 +32,7 @@ export interface StepRun {
   readonly signal: AbortSignal;
   /** the instance as it stands in the database now; undefined: its record is gone */
   instance(): Promise<Instance | undefined>;
-  /** the operation's host and its connection, once that is up. Throws HostUnavailableError. */
+  /** the operation's host and its connection, once that is up. Throws HostUnavailableError, which is waited for, and HostFencedError. */
   host(): Promise<{ readonly host: Host; readonly hypervisor: Hypervisor }>;
   /** saved with the step */
   remember(context: Partial<OperationContext>): void;

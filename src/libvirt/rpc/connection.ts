@@ -130,6 +130,7 @@ export class RpcConnection {
       signal?.addEventListener('abort', onAbort, { once: true });
       const timer = timeoutMs === Infinity ? undefined
         : setTimeout(() => this.abandon(call, new HostUnavailableError(`${name} was not answered within ${timeoutMs} ms`)), timeoutMs);
+      if (options.urgent === true) return this.sendCall(call);
       this.queue.push(call);
       this.sendNext();
     });
@@ -146,9 +147,13 @@ export class RpcConnection {
     while (this.inFlight.size < this.maxInFlight) {
       const call = this.queue.shift();
       if (call === undefined) return;
-      this.inFlight.set(call.serial, call);
-      this.send(call.frame);
+      this.sendCall(call);
     }
+  }
+
+  private sendCall(call: Call): void {
+    this.inFlight.set(call.serial, call);
+    this.send(call.frame);
   }
 
   /**

@@ -37,6 +37,7 @@ export const operations = defineMessages({
   'operations.failed.bug': ['Something went wrong inside the portal. The administrator finds it in the log under this operation’s number.', '入口網站內部發生錯誤，管理員可在記錄檔中以此作業編號查詢。'],
   'operations.failed.crashing': ['The portal stopped several times while working on this, so it was given up.', '入口網站在處理此作業時多次中斷，因此已放棄。'],
   'operations.failed.domain-gone': ['Host {{host}} does not have this machine any more.', '主機 {{host}} 上已沒有這台虛擬機器。'],
+  'operations.failed.host-fenced': ['Host {{host}} is fenced: it was proven to run nothing, and nothing is done there until it has checked in.', '主機 {{host}} 已隔離：已確認其上沒有任何程式在執行，重新報到之前不會在該主機上進行任何作業。'],
   'operations.failed.pool-inactive': ['Storage pool {{pool}} is not active on host {{host}}.', '主機 {{host}} 上的儲存池 {{pool}} 未啟用。'],
   'operations.failed.network-inactive': ['Network {{network}} is not active on host {{host}}.', '主機 {{host}} 上的網路 {{network}} 未啟用。'],
   'operations.failed.image-gone': ['The image’s file {{volume}} is not in storage pool {{pool}} any more.', '映像檔 {{volume}} 已不在儲存池 {{pool}} 中。'],
