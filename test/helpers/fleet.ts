@@ -1,6 +1,7 @@
 // Hosts, pools and an admission question to vary in tables: say only what the case is about.
 import type { AdmissionInput, Fleet } from '../../src/model/admission.ts';
 import type { Host, StoragePool } from '../../src/model/host.ts';
+import type { Instance } from '../../src/model/instance.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
 
 export const gib = 1024 ** 3;
@@ -25,6 +26,15 @@ export function aPool(name: string, over: Partial<StoragePool> = {}): StoragePoo
 export function aFleet(hosts: readonly Host[], pools: readonly StoragePool[] = [aPool('p')], over: Partial<Fleet> = {}): Fleet {
   const all = new Set(pools.map((pool) => pool.id));
   return { hosts, pools, hostPools: new Map(hosts.map((host) => [host.id, all])), hostCpuPercent: new Map(), hostMemoryPercent: new Map(), ...over };
+}
+
+/** Running on `hostId`, 1 vCPU, 1 GiB, 10 GiB in pool "p", to be started elsewhere when its host dies. */
+export function anInstance(name: string, hostId: string, over: Partial<Instance> = {}): Instance {
+  return {
+    id: name, userId: 'u', name, state: 'running', stateAt: 0, operationId: null, operationKind: null, hostId, poolId: 'p', imageId: 'i', mac: '52:54:00:00:00:01',
+    address: null, consolePort: null, consoleExpiresAt: null, problem: null, ha: true, haPriority: 1, antiAffinity: null, returnHostId: null, movedAt: null,
+    vcpus: 1, memoryMib: 1024, diskGib: 10, subjectId: 3, createdAt: 0, ...over,
+  };
 }
 
 /** 1 vCPU, 1 GiB, 10 GiB asked by somebody who has nothing, of one idle host of 8 CPUs and 32 GiB without overcommit. */

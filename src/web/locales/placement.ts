@@ -23,4 +23,18 @@ export const placement = defineMessages({
   'placement.refused.cpu-busy': ['its processors are {{percent}} % busy (limit {{max}} %)', '處理器負載 {{percent}} %（上限 {{max}} %）'],
   'placement.refused.memory-busy': ['{{percent}} % of its memory is in use (limit {{max}} %)', '記憶體使用 {{percent}} %（上限 {{max}} %）'],
   'placement.refused.anti-affinity': ['has another machine of the same group, which are kept apart', '已有同一分散群組的虛擬機器'],
+
+  'failover.unfit.no-hosts': ['no other host is up', '沒有其他可用的主機'],
+  'failover.unfit.no-pool': ['no other host has the storage pool of its disk', '其他主機沒有存放其硬碟的儲存池'],
+  'failover.unfit.no-pool-named': ['no other host has a storage pool of the same name for its disk', '其他主機沒有同名的儲存池可存放其硬碟'],
+  'failover.unfit.arch': ['the other hosts have processors of another architecture', '其他主機的處理器架構不同'],
+  'failover.unfit.no-kvm': ['the other hosts have no KVM', '其他主機沒有 KVM'],
+  'failover.unfit.cpu-model': ['the other hosts have another CPU model', '其他主機的 CPU 型號不同'],
+  'failover.unfit.anti-affinity': ['every other host has a machine of its group', '其他主機皆已有同一分散群組的虛擬機器'],
+  'failover.unfit.cpu-busy': ['the processors of the other hosts are too busy', '其他主機的處理器過於忙碌'],
+  'failover.unfit.memory-busy': ['the other hosts have too much memory in use', '其他主機的記憶體使用率過高'],
+  'failover.unfit.memory': ['needs {{need}} of memory; the most that one host would have left is {{largest}}', '需要 {{need}} 記憶體；單一主機最多僅剩 {{largest}}'],
+  'failover.unfit.vcpus': ['needs {{need}} vCPUs; the most that one host would have left is {{largest}}', '需要 {{need}} 個虛擬處理器；單一主機最多僅剩 {{largest}} 個'],
+  'failover.unfit.disk': ['no pool has {{need}} GiB left for its disk', '沒有儲存池剩餘 {{need}} GiB 可存放其硬碟'],
+  'failover.unfit.together': ['no single host would have enough vCPUs and memory left together', '沒有單一主機同時剩餘足夠的虛擬處理器與記憶體'],
 });
