@@ -1,10 +1,7 @@
 // Creating: place · create-volume · define · start · record. Until it has started anybody may cancel it, and whatever
 // goes wrong is taken back: nothing stays on the host, and the reservation goes with the last write.
 import { AppError, say, type Sentence } from '../errors.ts';
-import { buildDomainXml, type DiskSpec } from '../libvirt/domain-xml.ts';
 import { isNoNetwork, isNoStoragePool } from '../libvirt/errors.ts';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
-import type { Host } from '../model/host.ts';
 import type { Image } from '../model/image.ts';
 import type { Instance } from '../model/instance.ts';
 import type { Db } from '../store/db.ts';
@@ -12,12 +9,12 @@ import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectOptionalInstanceSeed } from '../store/instance-seeds.ts';
 import { releaseInstance, selectOptionalInstance } from '../store/instances.ts';
 import { releaseReservation } from '../store/reservations.ts';
-import { selectOptionalUser } from '../store/users.ts';
-import { domainName, ensureOff, ensureStarted, ensureUndefined } from './domain.ts';
+import { defineInstance } from './define-instance.ts';
+import { ensureOff, ensureStarted, ensureUndefined } from './domain.ts';
 import { recordStep } from './record-step.ts';
 import { buildSeedImage } from './seed.ts';
 import type { Definition, OperationEnd, StepRun } from './step.ts';
-import { diskVolume, ensureDisk, ensureSeed, removeVolumes, seedVolume } from './volumes.ts';
+import { ensureDisk, ensureSeed, removeVolumes } from './volumes.ts';
 
 /** What creation was asked for, as it was then: an admin may change the image's record meanwhile. */
 export interface CreateInput {
@@ -88,36 +85,7 @@ async function removeVolume(run: StepRun): Promise<void> {
 async function define(run: StepRun): Promise<void> {
   const { host, hypervisor } = await run.host();
   const { pool, image } = run.input as CreateInput;
-  const instance = await instanceOf(run);
-  const path = async (volume: string): Promise<string> => volumePath(hypervisor, pool, volume, run.signal);
-  const disks: DiskSpec[] = [{ device: 'disk', path: await path(diskVolume(instance.id)), format: 'qcow2', target: 'vda', bus: 'virtio' }];
-  // a disk, not a CD: Debian's cloud kernels have no driver for SATA
-  if (image.cloudInit) disks.push({ device: 'disk', path: await path(seedVolume(instance.id)), format: 'raw', target: 'vdb', bus: 'virtio', readonly: true });
-  const owner = await selectOptionalUser(run.deps.db, instance.userId);
-  const xml = buildDomainXml({
-    uuid: instance.id, name: domainName(instance), title: instance.name, virtType: host.virtType ?? 'qemu', arch: 'x86_64',
-    vcpus: instance.vcpus, memoryMib: instance.memoryMib, disks,
-    interface: { kind: 'network', network: host.network, mac: instance.mac },
-    vnc: { listen: listenAddress(host) },
-    instance: { id: instance.id, owner: owner?.name ?? instance.userId },
-  });
-  await hypervisor.domain.defineXML(xml, { signal: run.signal });
-}
-
-async function volumePath(hypervisor: Hypervisor, pool: string, volume: string, signal: AbortSignal): Promise<string> {
-  const found = await hypervisor.storageVolume.lookupByName(pool, volume, { signal });
-  if (found === undefined) throw new AppError('conflict', say('operations.failed.volume-gone', { volume, pool }));
-  return found.key;
-}
-
-/**
- * Where VNC listens. The address people connect to may be a name or another machine's (NAT), and an instance that
- * moves must find its address on the next host: so on all, unless people are told a loopback address.
- */
-function listenAddress({ consoleAddress }: Pick<Host, 'consoleAddress'>): string {
-  if (consoleAddress === '::1') return '::1';
-  if (consoleAddress.startsWith('127.') || consoleAddress === 'localhost') return '127.0.0.1';
-  return consoleAddress.includes(':') ? '::' : '0.0.0.0';
+  await defineInstance(run.deps.db, { host, hypervisor }, await instanceOf(run), { pool, seed: image.cloudInit }, run.signal);
 }
 
 async function start(run: StepRun): Promise<void> {
