@@ -18,10 +18,10 @@ host_virsh() { local dir=$1 number=$2; shift 2; virsh -q -c "$(host_uri "$dir" "
 check_host_dir() { # a path that is the same inside the host, and short enough for its sockets
   case $1/ in
     /run/* | /var/run/* | /dev/* | /sys/* | /proc/* | /etc/libvirt/* | /var/lib/libvirt/* | /var/cache/libvirt/* | /var/log/libvirt/*)
-      die "$1 lies where a private host keeps its own files: choose another folder with --data." ;;
+      die "$1 lies where a private host keeps its own files: choose another folder." ;;
   esac
   # sun_path holds 107 bytes; libvirtd's longest socket below DIR has 30 more.
-  [ ${#1} -le 75 ] || die "the path $1 is too long for a Unix socket: choose one of at most 75 characters with --data."
+  [ ${#1} -le 75 ] || die "the path $1 is too long for a Unix socket: choose one of at most 75 characters."
 }
 
 inside() { # inside PID command…: in all the namespaces that the process holds
@@ -44,9 +44,9 @@ has_left_our_network() {
   theirs=$(readlink "/proc/$1/ns/net") && [ "$theirs" != "$(readlink /proc/self/ns/net)" ]
 }
 
-read_lab_settings() { # read_lab_settings DIR: LAB_HOSTS (empty where there is no lab), LAB_TRANSPORT, LAB_MEMORY
+read_lab_settings() { # read_lab_settings DIR: LAB_HOSTS (empty where there is no lab), LAB_TRANSPORT (tls, tcp), LAB_MEMORY (MiB of each)
   LAB_HOSTS='' LAB_TRANSPORT='' LAB_MEMORY=''
-  if [ -f "$1/lab/settings" ]; then . "$1/lab/settings"; fi
+  if [ -f "$1/lab/settings" ]; then read -r LAB_HOSTS LAB_TRANSPORT LAB_MEMORY < "$1/lab/settings"; fi
   if [ "$LAB_TRANSPORT" = tls ]; then HOST_PKI=$(lab_pki "$1"); fi
 }
 # Certificates name addresses: another network, other certificates.

@@ -3,7 +3,7 @@
 
 become_lab_host() {
   local number file
-  . "$DIR/lab/settings"
+  read -r LAB_HOSTS _ LAB_MEMORY < "$DIR/lab/settings"
   for number in $(seq "$LAB_HOSTS"); do printf '%s.%s host%s\n' "${ADDRESS%.*}" $((10 + number)) "$number"; done >> /run/hosts
   PROCESSORS=$(nproc) BOOTED=$(grep ^btime /proc/stat) USED_BEFORE=0
   mkdir /run/proc

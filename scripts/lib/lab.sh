@@ -1,12 +1,15 @@
 # A lab: several private hosts (host.sh) that act like the machines of a cluster, and what can befall them. Below DIR:
-#   lab/settings   what all hosts have in common       lab/ends        when the lab ends by itself
+#   lab/settings   "HOSTS tls|tcp MEMORY_MIB"          lab/ends        when the lab ends by itself
 #   lab/pki-I      certificates, for network 10.77.I   lab/shared-pool.so   see shared-pool.c
 #   lab/agents     the fence agent of this lab
 LAB_MAX=8
 
 # ---- up and down
 
-lab_settings() { printf 'LAB_HOSTS=%s LAB_TRANSPORT=%s LAB_MEMORY=%s\n' "$1" "$2" "$3"; }
+check_lab_dir() { # as for one host, and it becomes part of URIs and JSON
+  check_host_dir "$1"
+  [[ $1 =~ ^[[:alnum:]/._+@=,:-]+$ ]] || die "the path '$1' has a character that several hosts cannot have in it: choose one of letters, digits and / . _ - only."
+}
 
 default_host_memory() { # default_host_memory HOSTS: three quarters of this machine in all, at most 8 GiB each
   local total
@@ -35,7 +38,7 @@ lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL(0: for ever): every host of i
   mkdir -p "$dir/lab/agents"
   chmod o+x "$dir" "$dir/lab"
   ln -sfn "$LIB/fence_lab" "$dir/lab/agents/fence_lab"
-  lab_settings "$hosts" "$transport" "$memory" > "$dir/lab/settings"
+  printf '%s %s %s\n' "$hosts" "$transport" "$memory" > "$dir/lab/settings"
   if [ "$ttl" = 0 ]; then echo never; else echo $((EPOCHSECONDS + ttl)); fi > "$dir/lab/ends.new"
   mv "$dir/lab/ends.new" "$dir/lab/ends"
   if [ "$ROOT/scripts/lib/shared-pool.c" -nt "$dir/lab/shared-pool.so" ]; then
