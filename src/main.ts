@@ -21,6 +21,12 @@ import { openDatabase } from './store/db.ts';
 import { seedFlavours } from './store/flavours.ts';
 import { migrate } from './store/migrate.ts';
 
+/**
+ * A silent host is given up after 2 s × (3 + 1), so that a new connection is being tried when it comes back; tried every
+ * 2 s at the longest, 5 s each, because a packet that was lost while it was away is not sent again for longer than that.
+ */
+const connecting = { keepalive: { intervalSeconds: 2, count: 3 }, backoff: { firstMs: 250, maxMs: 2000 }, connectTimeoutMs: 5000 } as const;
+
 const migrationsDirectory = fileURLToPath(new URL('../migrations', import.meta.url));
 
 async function main(config: Config): Promise<void> {
@@ -29,7 +35,7 @@ async function main(config: Config): Promise<void> {
   await migrate(db, { directory: migrationsDirectory, engine: config.databaseEngine, onFile: (name) => log.info({ name }, 'migrated') });
   await seedFlavours(db);
 
-  const openHost: OpenHypervisor = (uri, options) => openHypervisor(uri, { log, ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...options });
+  const openHost: OpenHypervisor = (uri, options) => openHypervisor(uri, { log, ...connecting, ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...options });
   const hosts = createFleet(openHost);
   const operations: OperationDeps = { db, hosts, openHost, clock, log, wake: () => runner.wake() };
   const runner = createRunner(operations, { ownerId: randomUUID() });
