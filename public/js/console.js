@@ -1,37 +1,44 @@
-// The page of an opened console: the countdown, files for VNC viewers, and the screen in the browser. The password is read
-// from the page and goes nowhere but into the RFB handshake and into files made here.
-import { post } from './app.js';
+// The page of an opened console: the countdown, files for VNC viewers, and the screen in the browser, which follows the machine
+// to another host. The password is read from the page and goes nowhere but into the RFB handshake and into files made here.
+import { localTimes, post } from './app.js';
 
 const root = document.getElementById('console');
 // sentences in the reader's language stand in data-* attributes
 const words = root.dataset;
-const password = document.getElementById('console-password').textContent.trim();
-const [host, port] = [root.dataset.host, root.dataset.port];
+/** What opens the screen now; another one when the machine has moved. */
+let opened = { address: root.dataset.host, port: root.dataset.port, password: document.getElementById('console-password').textContent.trim() };
 
 const opener = document.getElementById('screen-open');
 opener.hidden = false;
 let expired = false;
-countDown();
+let timer;
+countDown(Number(root.dataset.leftMs));
 offerFiles();
 opener.addEventListener('click', openScreen);
 
 /** By the portal's clock: the reader's own may be wrong. */
-function countDown() {
+function countDown(leftMs) {
   const output = document.getElementById('console-countdown');
-  const endsAt = performance.now() + Number(root.dataset.leftMs);
+  const endsAt = performance.now() + leftMs;
+  showExpired(false);
   const show = () => {
     const seconds = Math.max(0, Math.round((endsAt - performance.now()) / 1000));
     output.textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
     if (seconds > 0) return;
     clearInterval(timer);
-    document.getElementById('console-expired').hidden = false;
-    for (const element of document.querySelectorAll('[data-while-valid]')) element.hidden = true;
+    showExpired(true);
     // it would be refused; a screen that is open shows no opener anyway
-    expired = true;
     opener.hidden = true;
   };
-  const timer = setInterval(show, 1000);
+  clearInterval(timer);
+  timer = setInterval(show, 1000);
   show();
+}
+
+function showExpired(is) {
+  expired = is;
+  document.getElementById('console-expired').hidden = !is;
+  for (const element of document.querySelectorAll('[data-while-valid]')) element.hidden = is;
 }
 
 async function offerFiles() {
@@ -40,15 +47,17 @@ async function offerFiles() {
   // the well-known key with which viewers scramble a saved password: no secrecy, only a format
   const key = new Uint8Array([23, 82, 107, 6, 35, 78, 88, 7]);
   const cipher = DESECBCipher.importKey(key, { name: 'DES-ECB' }, false, ['encrypt']);
-  const plain = new Uint8Array(8);
-  plain.set(new TextEncoder().encode(password).slice(0, 8));
-  const hex = [...cipher.encrypt({ name: 'DES-ECB' }, plain)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  const scrambled = () => {
+    const plain = new Uint8Array(8);
+    plain.set(new TextEncoder().encode(opened.password).slice(0, 8));
+    return [...cipher.encrypt({ name: 'DES-ECB' }, plain)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+  };
   const files = {
-    vnc: `[connection]\r\nhost=${host}\r\nport=${port}\r\npassword=${hex}\r\n`,
-    vv: `[virt-viewer]\ntype=vnc\nhost=${host}\nport=${port}\npassword=${password}\ntitle=${root.dataset.name}\ndelete-this-file=1\n`,
+    vnc: () => `[connection]\r\nhost=${opened.address}\r\nport=${opened.port}\r\npassword=${scrambled()}\r\n`,
+    vv: () => `[virt-viewer]\ntype=vnc\nhost=${opened.address}\nport=${opened.port}\npassword=${opened.password}\ntitle=${root.dataset.name}\ndelete-this-file=1\n`,
   };
   for (const link of document.querySelectorAll('[data-file]')) {
-    link.addEventListener('click', () => download(`${root.dataset.name}.${link.dataset.file}`, files[link.dataset.file]));
+    link.addEventListener('click', () => download(`${root.dataset.name}.${link.dataset.file}`, files[link.dataset.file]()));
   }
 }
 
@@ -67,35 +76,61 @@ const screen = document.getElementById('screen');
 const tools = document.getElementById('screen-tools');
 const pasteForm = document.getElementById('screen-paste-form');
 const status = document.getElementById('screen-status');
-const closeWords = { 4000: 'ended', 4401: 'sessionOver', 4404: 'gone', 4408: 'idle', 4503: 'unreachable' };
+const closeWords = { 4000: 'ended', 4010: 'ended', 4401: 'sessionOver', 4404: 'gone', 4408: 'idle', 4503: 'unreachable' };
+/** ends after which the machine may be found on another host */
+const mayHaveMoved = ['ended', 'unreachable', 'disconnected'];
 let rfb;
+/** a screen is open here, or is to be open again */
+let wanted = false;
+/** the last picture, left standing while the machine is being followed */
+let picture;
 
 async function openScreen() {
+  wanted = true;
   opener.hidden = true;
   frame.hidden = false;
   say('connecting');
-  const [{ default: RFB }, response] = await Promise.all([import('/vendor/novnc/core/rfb.js'), post(root.dataset.ticketPath)]);
+  const response = await post(root.dataset.ticketPath);
   if (!response.ok) {
     const { error } = await response.json().catch(() => ({}));
     return ended(error ?? words.refused);
   }
-  const { ticket } = await response.json();
+  await connect((await response.json()).ticket);
+}
+
+async function connect(ticket) {
+  const { default: RFB } = await import('/vendor/novnc/core/rfb.js');
   const url = new URL(root.dataset.socketPath, location.href);
   url.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:';
   const socket = new WebSocket(url, ['binary', `ticket.${ticket}`]);
   let reason = 'refused';
   socket.addEventListener('open', () => { reason = 'disconnected'; });
   socket.addEventListener('close', (event) => { reason = closeWords[event.code] ?? reason; });
-  screen.replaceChildren();
+  const before = rfb;
   screen.hidden = false;
   tools.hidden = false;
-  rfb = new RFB(screen, socket, { credentials: { password }, shared: true });
+  const mine = rfb = new RFB(screen, socket, { credentials: { password: opened.password }, shared: true });
+  // the page holds one screen: the machine's place before the move, if it still stands there, is worth nothing
+  before?.disconnect();
   rfb.scaleViewport = true;
   rfb.background = 'transparent';
   rfb.focusOnClick = true;
-  rfb.addEventListener('connect', () => { say('connected'); rfb.focus(); });
+  rfb.addEventListener('connect', () => {
+    for (const still of screen.querySelectorAll('.screen-still')) still.remove();
+    picture = screen.querySelector('canvas');
+    sharedTries = 3;
+    say('connected');
+    mine.focus();
+  });
   rfb.addEventListener('securityfailure', () => { reason = 'wrongPassword'; });
-  rfb.addEventListener('disconnect', () => setTimeout(() => ended(words[reason]), 0));
+  rfb.addEventListener('disconnect', () => setTimeout(() => { if (rfb === mine) closed(reason); }, 0));
+}
+
+function closed(reason) {
+  rfb = undefined;
+  if (wanted && mayHaveMoved.includes(reason)) follow(reason);
+  else if (wanted && reason === 'wrongPassword' && sharedTries < 3) retryShared();
+  else ended(words[reason]);
 }
 
 function say(word) {
@@ -103,7 +138,8 @@ function say(word) {
 }
 
 function ended(text) {
-  rfb = undefined;
+  wanted = false;
+  picture = undefined;
   status.textContent = text;
   screen.replaceChildren();
   screen.hidden = true;
@@ -113,9 +149,104 @@ function ended(text) {
   opener.querySelector('[data-label]').textContent = words.reconnect;
 }
 
+// ── when the machine moves to another host ──────────────────────────────────────────────────────────────────────────
+
+/** Between two looks for where it is, growing: shorter is felt by the portal, longer by who works at the screen. */
+const lookMs = [200, 1500];
+/** For that long a portal or host that does not answer is asked again. */
+const patienceMs = 30_000;
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+let following = false;
+let reasonOfClosing;
+
+/** After the screen has closed, or the machine was seen elsewhere. */
+async function follow(reason) {
+  if (reason !== undefined) {
+    reasonOfClosing = reason;
+    if (picture) {
+      picture.classList.add('screen-still');
+      screen.replaceChildren(picture);
+    }
+    say('following');
+  }
+  if (following) return;
+  following = true;
+  const fresh = await seek();
+  following = false;
+  if (fresh !== undefined) {
+    present(fresh);
+    sharedTries = 0;
+    if (wanted) await connect(fresh.ticket);
+  } else if (wanted && rfb === undefined) ended(words[reasonOfClosing]);
+}
+
+/** Waits for a move to end, and opens the screen at its new place; undefined: it has not moved, or has no screen any more. */
+async function seek() {
+  let wait = lookMs[0];
+  for (let until = performance.now() + patienceMs; performance.now() < until; await pause(wait)) {
+    wait = Math.min(lookMs[1], wait * 1.15);
+    const place = await look();
+    if (place === undefined) continue;
+    const elsewhere = place.address !== null && !isShown(place);
+    if (elsewhere) {
+      const response = await post(root.dataset.placePath).catch(() => undefined);
+      if (response?.ok) return response.json();
+      if ([401, 403, 404].includes(response?.status)) return undefined;
+      await pause(500);
+    } else if (place.moving) until = performance.now() + patienceMs;
+    else return undefined;
+  }
+  return undefined;
+}
+
+async function look() {
+  const response = await fetch(root.dataset.placePath, { headers: { accept: 'application/json' } }).catch(() => undefined);
+  return response?.ok && !response.redirected ? response.json() : undefined;
+}
+
+const isShown = ({ host, address }) => host === root.dataset.hostName && address === root.dataset.hostPort;
+
+/** Tries left out of three: whoever else looks at this screen follows it too, and each new password ends the one before. */
+let sharedTries = 3;
+
+async function retryShared() {
+  sharedTries++;
+  await pause(Math.random() * 1500);
+  const response = await post(root.dataset.placePath).catch(() => undefined);
+  if (!response?.ok) return ended(words.wrongPassword);
+  const fresh = await response.json();
+  present(fresh);
+  await connect(fresh.ticket);
+}
+
+/** The new address and password, in place of those that are worth nothing any more. */
+function present(fresh) {
+  opened = fresh;
+  root.dataset.hostName = fresh.host;
+  root.dataset.hostPort = fresh.hostPort;
+  document.getElementById('console-address').textContent = fresh.hostPort;
+  document.getElementById('console-password').textContent = fresh.password;
+  const until = document.querySelector('#console-until time');
+  until.dateTime = fresh.expiresAt;
+  until.textContent = fresh.expiresAt;
+  until.dataset.local = '';
+  localTimes(until.parentElement);
+  document.getElementById('console-moved').hidden = false;
+  countDown(fresh.leftMs);
+  opener.hidden = wanted;
+}
+
+// a VNC viewer's user has no screen here that could close: the page hears of the move with the other figures
+document.addEventListener('live:row', ({ detail: { key, cells } }) => {
+  if (key !== root.dataset.live || cells === undefined || cells.console === '–' || isShown({ host: cells.host, address: cells.console })) return;
+  if (wanted || !expired) follow();
+  // nobody waits for it: a new password is made when somebody asks for one
+  else location.assign(root.dataset.consolePath);
+});
+
 const on = (id, act) => document.getElementById(id).addEventListener('click', act);
 on('screen-cad', () => { rfb?.sendCtrlAltDel(); rfb?.focus(); });
-on('screen-close', () => rfb?.disconnect());
+on('screen-close', () => { wanted = false; rfb?.disconnect(); });
 on('screen-full', () => (document.fullscreenElement ? document.exitFullscreen() : frame.requestFullscreen()));
 
 // phones show their keyboard only for a field: keys typed into this one are sent on

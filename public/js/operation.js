@@ -6,12 +6,19 @@ const intervalMs = 700;
 
 for (const element of document.querySelectorAll('[data-operation]')) follow(element);
 
-// the machine went off by itself, or somebody does something with it in another window: what can be done now is another page
+// the machine went off by itself, changed hosts, or somebody does something with it in another window: what can be done now is another page
 document.addEventListener('live:row', ({ detail }) => {
   const shown = document.querySelector('[data-shown-state]');
-  if (!shown || document.querySelector('[data-operation]') || detail.state === undefined) return;
-  if (detail.key === shown.dataset.live && detail.state !== shown.dataset.shownState) setTimeout(() => location.reload(), 500);
+  if (!shown || detail.key !== shown.dataset.live || document.querySelector('[data-operation]') || detail.state === undefined) return;
+  const changed = detail.state !== shown.dataset.shownState || String(detail.movedAt ?? '') !== shown.dataset.shownMoved;
+  if (changed) setTimeout(reloadWhenFree, 500);
 });
+
+/** Not under the fingers of somebody who is filling in a form. */
+function reloadWhenFree() {
+  if (document.querySelector('main :is(input, select, textarea):focus')) setTimeout(reloadWhenFree, 1000);
+  else location.reload();
+}
 
 async function follow(element) {
   if (element.querySelector('[data-ended=true]')) return;

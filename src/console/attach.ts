@@ -145,5 +145,5 @@ async function recheck(deps: ConsoleDeps, screen: Screen): Promise<number | unde
   const instance = await selectOptionalInstance(deps.db, screen.instance.id);
   if (instance === undefined || !mayOpen(session.user, instance)) return closeCode.gone;
   const moved = instance.hostId !== screen.instance.hostId || instance.consolePort !== screen.instance.consolePort;
-  return moved ? closeCode.ended : undefined;
+  return moved ? closeCode.moved : undefined;
 }

@@ -7,6 +7,8 @@ import { createWebSocketStream, type WebSocket } from 'ws';
 export const closeCode = {
   /** the VNC server ended it: powered off, another viewer took over */
   ended: 4000,
+  /** the machine is on another host now: the page follows it */
+  moved: 4010,
   sessionOver: 4401,
   gone: 4404,
   idle: 4408,

@@ -1,6 +1,7 @@
 // Our record of a VM, and what may be done with it in its state. Buttons, operations, API and tests ask instanceCan.
 import type { Sentence } from '../errors.ts';
 import { say } from '../errors.ts';
+import type { Role } from './access.ts';
 import type { Size } from './size.ts';
 
 /**
@@ -52,6 +53,11 @@ export interface Instance extends Size {
 /** Restarts go from high to low: 2 high, 1 normal, 0 low. */
 export const haPriorities = [2, 1, 0] as const;
 export type HaPriority = (typeof haPriorities)[number];
+export const haPriorityNames = { 2: 'high', 1: 'normal', 0: 'low' } as const satisfies Record<HaPriority, string>;
+/** High is an administrator's to give: where everybody goes first, nobody does. Who was given it may keep it. */
+export function mayGivePriority(role: Role, wished: HaPriority, current: HaPriority | null): boolean {
+  return wished !== 2 || role === 'admin' || current === 2;
+}
 /** Name of an anti-affinity group. */
 export const antiAffinityPattern = /^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/i;
 
@@ -69,6 +75,12 @@ const allowed: Record<InstanceAction, readonly InstanceState[]> = {
   console: ['running', 'paused'],
   migrate: ['running', 'paused', 'stopped'],
 };
+
+/** Kinds of operation after which it is on another host. */
+const hostChangingKinds: readonly string[] = ['instance-migrate', 'instance-recover'];
+export function isChangingHosts({ operationKind }: Pick<Instance, 'operationKind'>): boolean {
+  return operationKind !== null && hostChangingKinds.includes(operationKind);
+}
 
 /** States in which an action makes sense when nothing else is going on with the instance. */
 export function statesFor(action: InstanceAction): readonly InstanceState[] {

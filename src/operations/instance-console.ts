@@ -5,11 +5,12 @@ import { AppError, say } from '../errors.ts';
 import { toAppError } from '../libvirt/errors.ts';
 import { readVncGraphics, vncPasswordXml } from '../libvirt/graphics-xml.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
-import { instanceRefuses, type Instance } from '../model/instance.ts';
+import { instanceRefuses, isChangingHosts, type Instance } from '../model/instance.ts';
 import type { User } from '../model/user.ts';
 import { selectHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
-import { updateInstanceConsole } from '../store/instances.ts';
+import { selectOptionalInstance, updateInstanceConsole } from '../store/instances.ts';
+import { selectMovesByInstance } from '../store/moves.ts';
 import { selectSettings } from '../store/settings.ts';
 import type { OperationDeps } from './deps.ts';
 
@@ -33,22 +34,38 @@ export function makeConsolePassword(): string {
   return Array.from({ length: passwordLength }, () => passwordCharacters[randomInt(passwordCharacters.length)]).join('');
 }
 
-/** Makes a password for the instance's screen. Throws conflict when it has none now, host-unavailable when the host is silent. */
+/** Makes a password for the instance's screen. Throws conflict when it has none now or is on its way to another host, host-unavailable when the host is silent. */
 export async function openConsole(deps: OperationDeps, instance: Instance, actor: Pick<User, 'id'>): Promise<OpenedConsole> {
   const refusal = instanceRefuses('console', instance);
   if (refusal !== undefined) throw new AppError('conflict', refusal);
   if (instance.hostId === null) throw new AppError('conflict', say('console.no-screen'));
+  if (await isUnderWay(deps, instance)) throw moving();
   const host = await selectHost(deps.db, instance.hostId);
   const { console: settings } = await selectSettings(deps.db);
   const now = deps.clock.now();
   const password = makeConsolePassword();
   const expiresAt = Math.floor(now / 1000) * 1000 + settings.passwordSeconds * 1000;
-  const port = await setPassword(deps.hosts.host(host.id), instance.id, password, expiresAt).catch((error: unknown) => {
-    throw toAppError(error, host.name);
+  const port = await setPassword(deps.hosts.host(host.id), instance.id, password, expiresAt).catch(async (error: unknown) => {
+    throw (await hasLeft(deps, instance)) ? moving() : toAppError(error, host.name);
   });
-  await updateInstanceConsole(deps.db, instance.id, { port, expiresAt });
+  if (!(await updateInstanceConsole(deps.db, instance.id, { hostId: host.id, port, expiresAt }))) throw moving();
   await insertInstanceEvent(deps.db, { instanceId: instance.id, at: now, userId: actor.id, sentence: say('console.diary.opened', { seconds: settings.passwordSeconds }) });
   return { address: host.consoleAddress, port, password, expiresAt };
+}
+
+/** A domain that is being moved takes no changes, and then is another host's: there is nothing wrong, only nothing to open yet. */
+const moving = (): AppError => new AppError('conflict', say('console.moving'), { retryAfterSeconds: 2 });
+
+/** libvirt would hold the call back until the move has ended, and then carry it out on what is left there. */
+async function isUnderWay({ db }: OperationDeps, instance: Instance): Promise<boolean> {
+  if (!isChangingHosts(instance)) return false;
+  const [move] = await selectMovesByInstance(db, instance.id, 1);
+  return move !== undefined && move.state === 'moving' && move.begunAt !== null && move.fromHostId === instance.hostId;
+}
+
+async function hasLeft({ db }: OperationDeps, { id, hostId }: Instance): Promise<boolean> {
+  const now = await selectOptionalInstance(db, id);
+  return now !== undefined && (now.hostId !== hostId || isChangingHosts(now));
 }
 
 /** Sets it in the running domain only: the definition keeps the screen locked for the next start. Returns the port. */

@@ -96,9 +96,10 @@ export async function selectHosts(db: Db): Promise<Host[]> {
   return (await db.query<HostRow>(`SELECT ${columns} FROM hosts ORDER BY name`)).map(toHost);
 }
 
-/** Names by id, for lists of what is on them. */
-export async function selectHostNames(db: Db): Promise<Map<string, string>> {
-  return new Map((await db.query<{ id: string; name: string }>('SELECT id, name FROM hosts')).map((row) => [row.id, row.name]));
+/** Name and console address by id, for lists of what is on them. */
+export async function selectHostPlaces(db: Db): Promise<Map<string, Pick<Host, 'name' | 'consoleAddress'>>> {
+  const rows = await db.query<Pick<HostRow, 'id' | 'name' | 'console_address'>>('SELECT id, name, console_address FROM hosts');
+  return new Map(rows.map((row) => [row.id, { name: row.name, consoleAddress: row.console_address }]));
 }
 
 export async function selectOptionalHost(db: Db, id: string): Promise<Host | undefined> {
@@ -180,6 +181,14 @@ export async function updateHostContact(db: Db, id: string, contact: HostContact
   return false;
 }
 
+/** They have answered, as they did before. */
+export async function updateHostsSeen(db: Db, ids: readonly string[], at: number): Promise<void> {
+  if (ids.length === 0) return;
+  await db.execute(
+    `UPDATE hosts SET seen_at = GREATEST(COALESCE(seen_at, ?), ?), reason = NULL WHERE state = 'up' AND id IN (${ids.map(() => '?').join(', ')})`, [at, at, ...ids],
+  );
+}
+
 /**
  * It is proven to run nothing. What waits for it is told at once: it will not be waited for any more. false: it is not
  * there, or it has been fenced already.
@@ -228,6 +237,7 @@ export async function deleteHostIfEmpty(db: Db, id: string): Promise<boolean> {
   );
   if (affectedRows === 0 && (await selectOptionalHost(db, id)) !== undefined) return false;
   await db.execute('DELETE FROM host_pools WHERE host_id = ?', [id]);
+  await db.execute('DELETE FROM host_checks WHERE host_id = ?', [id]);
   return true;
 }
 

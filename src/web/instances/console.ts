@@ -1,9 +1,11 @@
 // The console's page: IP:port, a password made for this opening, and the screen in the browser. The password stands in this
 // one answer, which nobody may keep, and nowhere else.
+import type { Request } from 'express';
 import { issueTicket, sessionRowId } from '../../console/tickets.ts';
 import { AppError, say } from '../../errors.ts';
-import { instanceRefuses } from '../../model/instance.ts';
+import { instanceCan, instanceRefuses, isChangingHosts } from '../../model/instance.ts';
 import { openConsole, type OpenedConsole } from '../../operations/instance-console.ts';
+import { selectOptionalHost } from '../../store/hosts.ts';
 import { insertInstanceEvent } from '../../store/instance-events.ts';
 import { loadInstance } from '../../store/instances.ts';
 import { selectSettings } from '../../store/settings.ts';
@@ -35,8 +37,10 @@ function consolePage(deps: WebDeps, open: boolean): Route['handler'] {
     }
     await render(req, res, 'instances/console', {
       title: t('console.title', { name: instance.name }),
-      scripts: opened === undefined ? [] : ['/js/console.js'],
+      scripts: opened === undefined ? [] : ['/js/live.js', '/js/console.js'],
       instance, opened, silent,
+      host: instance.hostId === null ? undefined : await selectOptionalHost(deps.db, instance.hostId),
+      pollIntervalMs: deps.config.pollIntervalMs,
       refusal: instanceRefuses('console', instance),
       hostPort: opened === undefined ? '' : hostPort(opened.address, opened.port),
       passwordSeconds: settings.passwordSeconds,
@@ -49,19 +53,49 @@ export const showConsole = (deps: WebDeps): Route['handler'] => consolePage(deps
 /** POST: a new password. */
 export const createConsole = (deps: WebDeps): Route['handler'] => consolePage(deps, true);
 
+/** GET by the page's script, after its screen has closed: is it over, or has the machine gone to another host? */
+export function showConsolePlace(deps: WebDeps): Route['handler'] {
+  return async (req, res) => {
+    const instance = await loadInstance(deps.db, currentUser(req), String(req.params['id']));
+    const host = instance.hostId === null ? undefined : await selectOptionalHost(deps.db, instance.hostId);
+    const hasScreen = instanceCan('console', instance) && host !== undefined && instance.consolePort !== null;
+    res.json({
+      moving: isChangingHosts(instance),
+      host: hasScreen ? host.name : null,
+      address: hasScreen ? hostPort(host.consoleAddress, instance.consolePort) : null,
+    });
+  };
+}
+
+/** POST by the page's script, when the machine has moved: what a new opening of the page would show, and a ticket for the screen. */
+export function followConsole(deps: WebDeps): Route['handler'] {
+  return async (req, res) => {
+    const user = currentUser(req);
+    const instance = await loadInstance(deps.db, user, String(req.params['id']));
+    noteAudit(req, { target: instance.id, detail: instance.name });
+    const { address, port, password, expiresAt } = await openConsole(deps.operations, instance, user);
+    const host = instance.hostId === null ? undefined : await selectOptionalHost(deps.db, instance.hostId);
+    const ticket = await ticketFor(deps, req, instance.id);
+    res.json({ host: host?.name, address, port, hostPort: hostPort(address, port), password, expiresAt: new Date(expiresAt).toISOString(), leftMs: expiresAt - deps.clock.now(), ticket });
+  };
+}
+
 /** POST by the page's script: a ticket for one WebSocket, bound to this session. */
 export function createConsoleTicket(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const user = currentUser(req);
-    // an API token has no session that a screen could be bound to
-    if (contextOf(req).bearer) throw new AppError('forbidden', say('errors.forbidden'));
     const instance = await loadInstance(deps.db, user, String(req.params['id']));
     noteAudit(req, { target: instance.id, detail: instance.name });
     const refusal = instanceRefuses('console', instance);
     if (refusal !== undefined) throw new AppError('conflict', refusal);
-    const now = deps.clock.now();
-    const ticket = await issueTicket(deps.db, now, { instanceId: instance.id, userId: user.id, sessionId: sessionRowId(req.sessionID) });
-    await insertInstanceEvent(deps.db, { instanceId: instance.id, at: now, userId: user.id, sentence: say('console.diary.browser') });
+    const ticket = await ticketFor(deps, req, instance.id);
+    await insertInstanceEvent(deps.db, { instanceId: instance.id, at: deps.clock.now(), userId: user.id, sentence: say('console.diary.browser') });
     res.json({ ticket });
   };
+}
+
+function ticketFor({ db, clock }: WebDeps, req: Request, instanceId: string): Promise<string> {
+  // an API token has no session that a screen could be bound to
+  if (contextOf(req).bearer) throw new AppError('forbidden', say('errors.forbidden'));
+  return issueTicket(db, clock.now(), { instanceId, userId: currentUser(req).id, sessionId: sessionRowId(req.sessionID) });
 }

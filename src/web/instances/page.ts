@@ -1,16 +1,23 @@
-// The page of one instance: what it is, what is being done with it, what it uses, all that happened to it, and why it is
-// where it is.
-import type { Instance, InstanceAction } from '../../model/instance.ts';
-import { instanceActions, instanceRefuses } from '../../model/instance.ts';
+// The page of one instance: what it is, what is being done with it, where it has been, what it uses, all that happened to
+// it, and why it is where it is.
+import type { Request, Response } from 'express';
+import {
+  haPriorities, haPriorityNames, instanceActions, instanceRefuses, isChangingHosts, mayGivePriority, type HaPriority, type Instance, type InstanceAction,
+} from '../../model/instance.ts';
+import { hostStatus, type Host } from '../../model/host.ts';
+import { movePercent, type Move } from '../../model/move.ts';
 import type { Operation, OperationStep } from '../../model/operation.ts';
 import { priceOf } from '../../model/price.ts';
-import type { Sentence } from '../../errors.ts';
+import type { Settings } from '../../model/settings.ts';
+import type { User } from '../../model/user.ts';
+import { say, type Sentence } from '../../errors.ts';
 import type { Db } from '../../store/db.ts';
 import { selectOptionalHost } from '../../store/hosts.ts';
 import { selectOptionalImage } from '../../store/images.ts';
 import { selectInstanceEvents } from '../../store/instance-events.ts';
 import { selectOptionalInstancePlacement } from '../../store/instance-placements.ts';
 import { loadInstance } from '../../store/instances.ts';
+import { selectMovesByInstance } from '../../store/moves.ts';
 import { selectOperationsByInstance, selectOperationSteps } from '../../store/operations.ts';
 import { selectSettings } from '../../store/settings.ts';
 import { selectUserNames } from '../../store/users.ts';
@@ -20,48 +27,92 @@ import { formatFor } from '../format.ts';
 import { isRowStale, loadRows, rowWords } from '../monitor/rows.ts';
 import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
-import { render } from '../views.ts';
+import { render, renderFragment } from '../views.ts';
+import { diaryOf } from './diary.ts';
 import { hostPort } from './host-port.ts';
+import { optionsText } from './options-form.ts';
 
 /** Seconds between two reloads of a page without JavaScript while something is being done. */
 const refreshSeconds = 2;
 
 export function showInstance(deps: WebDeps): Route['handler'] {
+  return async (req, res) => renderInstance(deps, req, res, await loadInstance(deps.db, currentUser(req), String(req.params['id'])));
+}
+
+/** What was typed into the options' form and cannot be taken. */
+export interface RefusedOptions {
+  readonly text: Readonly<Record<string, string>>;
+  readonly fields: Readonly<Record<string, Sentence>>;
+}
+
+export async function renderInstance(deps: WebDeps, req: Request, res: Response, instance: Instance, refused?: RefusedOptions): Promise<void> {
+  const { t, language } = contextOf(req);
+  const user = currentUser(req);
+  const { db } = deps;
+  const now = deps.clock.now();
+  const [settings, image, host, events, placement, moves, [row], work] = await Promise.all([
+    selectSettings(db),
+    selectOptionalImage(db, instance.imageId),
+    instance.hostId === null ? undefined : selectOptionalHost(db, instance.hostId),
+    selectInstanceEvents(db, instance.id),
+    selectOptionalInstancePlacement(db, instance.id),
+    selectMovesByInstance(db, instance.id),
+    loadRows(db, [instance], now),
+    loadWork(db, instance),
+  ]);
+  if (row === undefined) throw new Error('one instance has one row');
+  const diary = diaryOf(events, moves);
+  const names = await selectUserNames(db, [...new Set([instance.userId, ...diary.flatMap((line) => line.userId ?? [])])]);
+  await render(req, res, 'instances/show', {
+    title: instance.name,
+    scripts: ['/js/live.js', '/js/operation.js', '/js/charts.js'],
+    refreshSeconds: work.operation === undefined ? 0 : refreshSeconds,
+    instance, image, host, diary, placement, names, ...work,
+    move: openMove(instance, moves), movePercent,
+    trouble: troubleOf(instance, host, settings),
+    owner: instance.userId === user.id ? undefined : names.get(instance.userId),
+    refusals: refusalsOf(instance),
+    options: refused?.text ?? optionsText(instance), optionErrors: refused?.fields ?? {}, priorities: prioritiesFor(user, instance),
+    prices: settings.prices,
+    price: priceOf(instance, settings.prices),
+    passwordSeconds: settings.console.passwordSeconds,
+    consoleAddress: host !== undefined && instance.consolePort !== null ? hostPort(host.consoleAddress, instance.consolePort) : '',
+    retryPath: retryPath(instance),
+    words: rowWords(row, t, formatFor(language, t)),
+    stale: isRowStale(row, now, deps.config.pollIntervalMs),
+    pollIntervalMs: deps.config.pollIntervalMs,
+  }, refused === undefined ? 200 : 422);
+}
+
+/** GET: how far its move is, alone, for the page's script. */
+export function showMoveProgress(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
-    const { t, language } = contextOf(req);
-    const user = currentUser(req);
-    const { db } = deps;
-    const now = deps.clock.now();
-    const instance = await loadInstance(db, user, String(req.params['id']));
-    const [settings, image, host, events, placement, [row], work] = await Promise.all([
-      selectSettings(db),
-      selectOptionalImage(db, instance.imageId),
-      instance.hostId === null ? undefined : selectOptionalHost(db, instance.hostId),
-      selectInstanceEvents(db, instance.id),
-      selectOptionalInstancePlacement(db, instance.id),
-      loadRows(db, [instance], now),
-      loadWork(db, instance),
-    ]);
-    if (row === undefined) throw new Error('one instance has one row');
-    const people = new Set([instance.userId, ...events.flatMap((event) => event.userId ?? [])]);
-    const names = await selectUserNames(db, [...people]);
-    await render(req, res, 'instances/show', {
-      title: instance.name,
-      scripts: ['/js/live.js', '/js/operation.js', '/js/charts.js'],
-      refreshSeconds: work.operation === undefined ? 0 : refreshSeconds,
-      instance, image, host, events, placement, names, ...work,
-      owner: instance.userId === user.id ? undefined : names.get(instance.userId),
-      refusals: refusalsOf(instance),
-      prices: settings.prices,
-      price: priceOf(instance, settings.prices),
-      passwordSeconds: settings.console.passwordSeconds,
-      consoleAddress: host !== undefined && instance.consolePort !== null ? hostPort(host.consoleAddress, instance.consolePort) : '',
-      retryPath: retryPath(instance),
-      words: rowWords(row, t, formatFor(language, t)),
-      stale: isRowStale(row, now, deps.config.pollIntervalMs),
-      pollIntervalMs: deps.config.pollIntervalMs,
-    });
+    const instance = await loadInstance(deps.db, currentUser(req), String(req.params['id']));
+    const move = openMove(instance, await selectMovesByInstance(deps.db, instance.id, 1));
+    await renderFragment(req, res, 'instances/moving-progress', { instance, move, movePercent, ended: !isChangingHosts(instance) });
   };
+}
+
+/** The move that holds it now. */
+function openMove(instance: Instance, moves: readonly Move[]): Move | undefined {
+  return isChangingHosts(instance) ? moves.find((move) => move.id === instance.operationId) : undefined;
+}
+
+/** What its host's trouble means for it, and what is going to happen. */
+export function troubleOf(instance: Instance, host: Host | undefined, { availability }: Pick<Settings, 'availability'>): Sentence | undefined {
+  if (host === undefined || instance.operationId !== null || instance.state === 'failed' || instance.state === 'lost') return undefined;
+  const status = hostStatus(host);
+  const isOn = instance.state !== 'stopped';
+  if (status === 'fenced') return say(isOn && instance.ha && availability.enabled ? 'instances.trouble.fenced-ha' : 'instances.trouble.fenced', { host: host.name });
+  if (status === 'unreachable' && isOn) return say(instance.ha && availability.enabled ? 'instances.trouble.silent-ha' : 'instances.trouble.silent', { host: host.name });
+  if (status === 'unreachable') return say('instances.trouble.silent-off', { host: host.name });
+  if (status === 'maintenance' && !isOn) return say('instances.trouble.maintenance-off', { host: host.name });
+  return undefined;
+}
+
+/** The turns that this person may choose from. */
+export function prioritiesFor(user: Pick<User, 'role'>, instance?: Pick<Instance, 'haPriority'>): { readonly value: HaPriority; readonly name: string }[] {
+  return haPriorities.filter((value) => mayGivePriority(user.role, value, instance?.haPriority ?? null)).map((value) => ({ value, name: haPriorityNames[value] }));
 }
 
 export function refusalsOf(instance: Instance): Partial<Record<InstanceAction, Sentence>> {

@@ -3,8 +3,9 @@ import type { WebDeps } from '../deps.ts';
 import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { confirmAction, runAction } from './actions.ts';
-import { createConsole, createConsoleTicket, showConsole } from './console.ts';
-import { showInstance } from './page.ts';
+import { createConsole, createConsoleTicket, followConsole, showConsole, showConsolePlace } from './console.ts';
+import { changeOptions } from './options.ts';
+import { showInstance, showMoveProgress } from './page.ts';
 import { createInstance, reviewNewInstance, reviseNewInstance, showNewInstance, showVerdict } from './wizard.ts';
 
 /** Before any other route with a parameter in that place: "new" is no id. */
@@ -20,6 +21,10 @@ export function instanceRoutes(deps: WebDeps): Route[] {
     { method: 'get', path: '/instances/:id', access: 'user', handler: showInstance(deps) },
     { method: 'get', path: '/instances/:id/actions/:action', access: 'user', handler: confirmAction(deps) },
     { method: 'post', path: '/instances/:id/actions/:action', access: 'user', audit: 'instance.action', handler: runAction(deps) },
+    { method: 'get', path: '/instances/:id/move', access: 'user', handler: showMoveProgress(deps) },
+    { method: 'post', path: '/instances/:id/options', access: 'user', audit: 'instance.options', handler: changeOptions(deps) },
+    { method: 'get', path: '/instances/:id/console.json', access: 'user', handler: showConsolePlace(deps) },
+    { method: 'post', path: '/instances/:id/console.json', access: 'user', audit: 'instance.console', handler: followConsole(deps) },
     { method: 'get', path: '/instances/:id/console', access: 'user', handler: showConsole(deps) },
     { method: 'post', path: '/instances/:id/console', access: 'user', audit: 'instance.console', handler: createConsole(deps) },
     { method: 'post', path: '/instances/:id/console/ticket', access: 'user', audit: 'instance.console-browser', handler: createConsoleTicket(deps) },

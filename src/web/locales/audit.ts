@@ -43,6 +43,7 @@ export const audit = defineMessages({
   'audit.action.instance.action': ['act on a machine', '操作虛擬機器'],
   'audit.action.instance.console': ['open a console (IP:port)', '開啟主控台（IP:連接埠）'],
   'audit.action.instance.console-browser': ['open a console in the browser', '在瀏覽器開啟主控台'],
+  'audit.action.instance.options': ['change what happens when a host fails', '變更主機故障時的選項'],
   'audit.action.operation.cancel': ['cancel an operation', '取消作業'],
   'audit.action.settings.thresholds': ['change load thresholds', '變更負載門檻'],
   'audit.action.settings.prices': ['change prices', '變更價格'],

@@ -39,6 +39,8 @@ export const monitor = defineMessages({
   'monitor.busy.instance-force-off': ['being switched off', '強制關機中'],
   'monitor.busy.instance-reboot': ['rebooting', '重新開機中'],
   'monitor.busy.instance-delete': ['being deleted', '刪除中'],
+  'monitor.busy.instance-migrate': ['moving', '移動中'],
+  'monitor.busy.instance-recover': ['being started elsewhere', '於其他主機啟動中'],
   'monitor.busy.other': ['busy', '處理中'],
   'monitor.action.start': ['Start', '開機'],
   'monitor.action.shutdown': ['Shut down', '關機'],

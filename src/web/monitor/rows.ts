@@ -1,16 +1,18 @@
 // Lines of the VM Monitor: an instance with its host's name and its last figures, and the same as the words of one
 // language. Page and event stream show the same words because both get them here.
-import { instanceActions, instanceCan, type Instance, type InstanceAction } from '../../model/instance.ts';
+import { instanceActions, instanceCan, isChangingHosts, type Instance, type InstanceAction } from '../../model/instance.ts';
 import { isStale, type InstanceSample } from '../../model/metrics.ts';
 import type { Db } from '../../store/db.ts';
-import { selectHostNames } from '../../store/hosts.ts';
+import type { Host } from '../../model/host.ts';
+import { selectHostPlaces } from '../../store/hosts.ts';
 import { selectLastInstanceSamples, selectLatestInstanceSamples } from '../../store/samples.ts';
 import type { Format } from '../format.ts';
+import { hostPort } from '../instances/host-port.ts';
 import type { Translate } from '../locales/index.ts';
 
 export interface MonitorRow {
   readonly instance: Instance;
-  readonly hostName: string | null;
+  readonly host: Pick<Host, 'name' | 'consoleAddress'> | null;
   /** of a machine that runs; null: not measured */
   readonly sample: InstanceSample | null;
 }
@@ -18,10 +20,15 @@ export interface MonitorRow {
 /** What changes while the page is open, in words. `at` is the time of the measured ones; null: there are none. */
 export interface RowWords {
   readonly at: number | null;
+  /** its state, or `busy`, or `moving` */
   readonly state: string;
+  /** when it last changed hosts */
+  readonly movedAt: number | null;
   readonly cells: {
     readonly state: string;
     readonly host: string;
+    /** IP:port of its screen */
+    readonly console: string;
     readonly address: string;
     readonly cpu: string;
     readonly memory: string;
@@ -39,10 +46,10 @@ const lastPollMs = 12_000;
 /** Adds host names and figures to instances: three statements however many they are. */
 export async function loadRows(db: Db, instances: readonly Instance[], now: number): Promise<MonitorRow[]> {
   const running = instances.filter(mayBeMeasured).map((instance) => instance.subjectId);
-  const [names, samples] = await Promise.all([selectHostNames(db), loadSamples(db, running, now)]);
+  const [places, samples] = await Promise.all([selectHostPlaces(db), loadSamples(db, running, now)]);
   return instances.map((instance) => ({
     instance,
-    hostName: instance.hostId === null ? null : (names.get(instance.hostId) ?? null),
+    host: instance.hostId === null ? null : (places.get(instance.hostId) ?? null),
     sample: mayBeMeasured(instance) ? (samples.get(instance.subjectId) ?? null) : null,
   }));
 }
@@ -63,13 +70,15 @@ async function loadSamples(db: Db, subjectIds: readonly number[], now: number): 
   return found;
 }
 
-export function rowWords({ instance, hostName, sample }: MonitorRow, t: Translate, fmt: Format): RowWords {
+export function rowWords({ instance, host, sample }: MonitorRow, t: Translate, fmt: Format): RowWords {
   return {
     at: sample?.at ?? null,
-    state: instance.operationId === null ? instance.state : 'busy',
+    state: instance.operationId === null ? instance.state : isChangingHosts(instance) ? 'moving' : 'busy',
+    movedAt: instance.movedAt,
     cells: {
       state: stateWord(instance, t),
-      host: hostName ?? '–',
+      host: host?.name ?? '–',
+      console: consoleWord(instance, host),
       address: instance.address ?? '–',
       cpu: fmt.percent(sample?.cpuPercent ?? null),
       memory: fmt.mib(sample?.memoryUsedMib ?? null),
@@ -80,6 +89,11 @@ export function rowWords({ instance, hostName, sample }: MonitorRow, t: Translat
     },
     actions: instanceActions.filter((action) => instanceCan(action, instance)),
   };
+}
+
+function consoleWord({ state, consolePort }: Instance, host: MonitorRow['host']): string {
+  if (host === null || consolePort === null || (state !== 'running' && state !== 'paused')) return '–';
+  return hostPort(host.consoleAddress, consolePort);
 }
 
 /** "Running", or what is being done with it: "Starting". */

@@ -1,0 +1,41 @@
+// What an owner wishes for the day a host fails: whether the instance is started elsewhere, in which turn, and which other
+// instances of theirs it is kept apart from.
+import { AppError, say } from '../errors.ts';
+import { haPriorityNames, mayGivePriority, type Instance } from '../model/instance.ts';
+import type { User } from '../model/user.ts';
+import { insertInstanceEvent } from '../store/instance-events.ts';
+import { selectInstancesByHost, updateInstanceAvailability } from '../store/instances.ts';
+import type { OperationDeps } from './deps.ts';
+
+export type AvailabilityWish = Pick<Instance, 'ha' | 'haPriority' | 'antiAffinity'>;
+
+/** Records it. Nothing moves: `apart` false tells that another one of the group is on the same host until either of them is placed anew. */
+export async function changeAvailability(
+  deps: OperationDeps, { instance, actor, wish }: { readonly instance: Instance; readonly actor: Pick<User, 'id' | 'role'>; readonly wish: AvailabilityWish },
+): Promise<{ readonly apart: boolean }> {
+  if (!mayGivePriority(actor.role, wish.haPriority, instance.haPriority)) throw priorityRefused();
+  const changed = wish.ha !== instance.ha || wish.haPriority !== instance.haPriority || wish.antiAffinity !== instance.antiAffinity;
+  if (changed) {
+    await deps.db.transaction(async (tx) => {
+      await updateInstanceAvailability(tx, instance.id, wish);
+      await insertInstanceEvent(tx, { instanceId: instance.id, at: deps.clock.now(), userId: actor.id, sentence: diaryLine(wish) });
+    });
+  }
+  return { apart: await isApart(deps, instance, wish.antiAffinity) };
+}
+
+export function priorityRefused(): AppError {
+  const sentence = say('instances.options.high-for-admins');
+  return new AppError('invalid', sentence, { fields: { haPriority: sentence } });
+}
+
+function diaryLine({ ha, haPriority, antiAffinity }: AvailabilityWish): ReturnType<typeof say> {
+  const restart = ha ? `$instances.options.priority.${haPriorityNames[haPriority]}` : '$common.no';
+  return antiAffinity === null ? say('instances.diary.options', { restart }) : say('instances.diary.options-group', { restart, group: antiAffinity });
+}
+
+async function isApart({ db }: OperationDeps, instance: Instance, group: string | null): Promise<boolean> {
+  if (group === null || instance.hostId === null) return true;
+  const neighbours = await selectInstancesByHost(db, instance.hostId);
+  return !neighbours.some((other) => other.id !== instance.id && other.userId === instance.userId && other.antiAffinity === group);
+}
