@@ -215,6 +215,7 @@ CREATE TABLE instances (
   return_host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
   moved_at BIGINT NULL,
   recovery_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  addresses VARCHAR(400) CHARACTER SET ascii NULL,
   PRIMARY KEY (id),
   UNIQUE KEY user_id_name (user_id, name),
   UNIQUE KEY mac (mac),
@@ -444,6 +445,8 @@ CREATE TABLE moves (
   started_at BIGINT NULL,
   ended_at BIGINT NULL,
   begun_at BIGINT NULL,
+  from_pool_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  to_pool_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
   PRIMARY KEY (id),
   KEY state_created_at (state, created_at),
   KEY instance_id_created_at (instance_id, created_at),
@@ -528,4 +531,20 @@ CREATE TABLE left_behind (
   at BIGINT NOT NULL,
   reasons VARBINARY(6000) NOT NULL,
   PRIMARY KEY (operation_id, instance_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE host_checks (
+  host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  report VARBINARY(20000) NOT NULL,
+  PRIMARY KEY (host_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE move_placements (
+  move_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  placement VARBINARY(16000) NOT NULL,
+  PRIMARY KEY (move_id),
+  KEY instance_id_at (instance_id, at)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -165,7 +165,8 @@ class Filling {
     return best;
   }
 
-  #openFor({ antiAffinityHosts: _, ...request }: PlacementRequest): readonly number[] {
+  #openFor(asked: PlacementRequest): readonly number[] {
+    const request = { ...asked, antiAffinityHosts: new Set<string>() };
     const key = `${request.poolId} ${request.from?.id ?? ''} ${request.live === true}`;
     const known = this.#open.get(key);
     if (known !== undefined) return known;

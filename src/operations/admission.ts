@@ -9,6 +9,7 @@ import { minDiskGib, type Image } from '../model/image.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Size } from '../model/size.ts';
 import { effectiveQuota, type User } from '../model/user.ts';
+import { selectGroupHosts } from '../store/anti-affinity.ts';
 import type { Db } from '../store/db.ts';
 import { selectGate } from '../store/gate.ts';
 import { selectHostPools, selectHosts } from '../store/hosts.ts';
@@ -18,19 +19,25 @@ import { selectPools } from '../store/storage-pools.ts';
 
 export interface AdmissionQuestion {
   /** as loaded for this request: the usage in it counts */
-  readonly user: Pick<User, 'quota' | 'usage'>;
+  readonly user: Pick<User, 'id' | 'quota' | 'usage'>;
   /** the disk lies in the image's pool; without an image, in the pool with most room */
-  readonly request: Size & { readonly image: Image | undefined };
+  readonly request: Size & {
+    readonly image: Image | undefined;
+    /** group of the owner's instances that are kept apart */
+    readonly antiAffinity?: string | null;
+  };
   readonly config: Pick<Config, 'pollIntervalMs'>;
 }
 
 export async function loadAdmission(db: Db, clock: Clock, question: AdmissionQuestion): Promise<AdmissionInput> {
   const now = clock.now();
   const settings = await selectSettings(db);
-  const [fleet, gate] = await Promise.all([loadFleet(db, settings, now), selectGate(db)]);
-  const { image, ...size } = question.request;
+  const { image, antiAffinity = null, ...size } = question.request;
+  const [fleet, gate, antiAffinityHosts] = await Promise.all([
+    loadFleet(db, settings, now), selectGate(db), selectGroupHosts(db, { id: '', userId: question.user.id, antiAffinity }),
+  ]);
   return {
-    request: { ...size, poolId: image?.poolId ?? roomiestPoolId(fleet, settings), minDiskGib: image === undefined ? 1 : minDiskGib(image), minMemoryMib: image?.minMemoryMib ?? 0 },
+    request: { ...size, antiAffinityHosts, poolId: image?.poolId ?? roomiestPoolId(fleet, settings), minDiskGib: image === undefined ? 1 : minDiskGib(image), minMemoryMib: image?.minMemoryMib ?? 0 },
     usage: question.user.usage,
     quota: effectiveQuota(question.user.quota, settings.quota),
     fleet,

@@ -3,15 +3,16 @@ import { randomBytes, randomUUID } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
 import { decideAdmission, type Placement } from '../model/admission.ts';
 import type { Image } from '../model/image.ts';
-import type { Instance } from '../model/instance.ts';
+import type { HaPriority, Instance } from '../model/instance.ts';
 import type { Operation } from '../model/operation.ts';
 import type { Settings } from '../model/settings.ts';
 import type { Size } from '../model/size.ts';
 import type { User } from '../model/user.ts';
+import { claimApart } from '../store/anti-affinity.ts';
 import { isDuplicateKey, type Db } from '../store/db.ts';
 import { claimImage } from '../store/images.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
-import { insertInstancePlacement } from '../store/instance-placements.ts';
+import { recordPlacement } from '../store/instance-placements.ts';
 import { insertInstanceSeed, type InstanceSeed } from '../store/instance-seeds.ts';
 import { countInstancesByState, insertInstance, selectOptionalInstance, selectOptionalInstanceByName } from '../store/instances.ts';
 import { insertOperation, selectOperationsPage } from '../store/operations.ts';
@@ -31,6 +32,11 @@ export interface InstanceRequest extends InstanceSeed {
   readonly name: string;
   readonly image: Image;
   readonly size: Size;
+  /** started elsewhere when its host is gone; absent: as the settings say */
+  readonly ha?: boolean;
+  readonly haPriority?: HaPriority;
+  /** group of the owner's instances that are kept apart */
+  readonly antiAffinity?: string | null;
 }
 
 export interface SubmittedInstance {
@@ -79,10 +85,10 @@ function nameTaken(): AppError {
 
 interface Chosen { readonly settings: Settings; readonly placement: Placement }
 
-async function decide(deps: OperationDeps, { user, image, size }: InstanceRequest): Promise<Chosen> {
+async function decide(deps: OperationDeps, { user, image, size, antiAffinity = null }: InstanceRequest): Promise<Chosen> {
   // usage as it is now, not as it was when the session was read
   const input = await loadAdmission(deps.db, deps.clock, {
-    user: await selectUser(deps.db, user.id), request: { ...size, image }, config: { pollIntervalMs: 0 },
+    user: await selectUser(deps.db, user.id), request: { ...size, image, antiAffinity }, config: { pollIntervalMs: 0 },
   });
   const verdict = decideAdmission(input);
   if (verdict.placement === null) throw admissionError(verdict);
@@ -93,7 +99,7 @@ async function decide(deps: OperationDeps, { user, image, size }: InstanceReques
 async function reserve(
   deps: OperationDeps, request: InstanceRequest, { id, operationId, settings, placement }: Chosen & { readonly id: string; readonly operationId: string },
 ): Promise<boolean> {
-  const { user, name, image, size } = request;
+  const { user, name, image, size, antiAffinity = null } = request;
   const now = deps.clock.now();
   const { hostId } = placement;
   const pool = await selectPool(deps.db, image.poolId);
@@ -104,15 +110,16 @@ async function reserve(
     await deps.db.transaction(async (tx) => {
       if ((await selectOptionalInstance(tx, id)) !== undefined) return;
       if (!(await reserveUserQuota(tx, user.id, size, settings.quota))) throw new Lost();
+      if (!(await claimApart(tx, { id, userId: user.id, antiAffinity }, hostId))) throw new Lost();
       if (!(await reserveHostCapacity(tx, hostId, size, settings.overcommit))) throw new Lost();
       if (!(await reservePoolSpace(tx, pool.id, size, settings.overcommit))) throw new Lost();
       if (!(await claimImage(tx, image.id))) throw new AppError('conflict', say('operations.create.image-disabled'));
       await insertInstance(tx, {
         id, userId: user.id, name, ...size, imageId: image.id, hostId, poolId: pool.id, mac: makeMac(), operationId, operationKind: definition.kind,
-        subjectId: await insertSampleSubject(tx, id, now), createdAt: now,
+        subjectId: await insertSampleSubject(tx, id, now), createdAt: now, ha: request.ha ?? settings.availability.defaultHa, haPriority: request.haPriority ?? 1, antiAffinity,
       });
       await insertInstanceSeed(tx, id, { sshKey: request.sshKey, userData: request.userData });
-      await insertInstancePlacement(tx, id, placement, now);
+      await recordPlacement(tx, { instanceId: id, moveId: null }, placement, now);
       await insertOperation(tx, {
         id: operationId, kind: definition.kind, instanceId: id, hostId, userId: user.id, input,
         stepNames: definition.steps.map((step) => step.name), createdAt: now,

@@ -144,6 +144,11 @@ export async function selectInstancesPage(db: Db, filter: InstanceFilter): Promi
   return { instances: rows.map(toInstance), total: count?.total ?? 0 };
 }
 
+/** Everything that has a home on some host: what plans for the whole cluster are made from. */
+export async function selectPlacedInstances(db: Db): Promise<Instance[]> {
+  return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE host_id IS NOT NULL`)).map(toInstance);
+}
+
 /** What has its home on this host, in whatever state. */
 export async function selectInstancesByHost(db: Db, hostId: string): Promise<Instance[]> {
   return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE host_id = ?`, [hostId])).map(toInstance);
@@ -234,6 +239,16 @@ function assignments(change: InstanceChange, now: number): { sets: string[]; par
   set('moved_at', change.movedAt);
   if (change.problem !== undefined) set('problem', sentenceToColumn(change.problem, 2000));
   return { sets, params };
+}
+
+/** What an operation found on its way; it goes on holding the instance. false: it is not the holder, or the instance is not on that host any more. */
+export async function updateHeldInstance(tx: Db, held: { readonly id: string; readonly operationId: string; readonly hostId: string }, change: InstanceChange, now: number): Promise<boolean> {
+  const { sets, params } = assignments(change, now);
+  if (sets.length === 0) return true;
+  const { affectedRows } = await tx.execute(
+    `UPDATE instances SET ${sets.join(', ')} WHERE id = ? AND operation_id = ? AND host_id = ?`, [...params, held.id, held.operationId, held.hostId],
+  );
+  return affectedRows === 1;
 }
 
 /** The end of an operation: writes what it found and lets the instance go. false: it was not the holder. */

@@ -54,7 +54,7 @@ describe('admission from the database', () => {
   it('asks for the pool and the minima of the image', async () => {
     const image = { id: crypto.randomUUID(), name: 'i', description: '', poolId, volume: 'i', format: 'qcow2' as const, virtualSizeBytes: 3.5 * gib, minMemoryMib: 512, cloudInit: false, enabled: true, createdAt: now };
     const { request } = await loadAdmission(database.db, clock, { user, request: { vcpus: 1, memoryMib: 1, diskGib: 1, image }, config });
-    assert.deepEqual(request, { vcpus: 1, memoryMib: 1, diskGib: 1, poolId, minDiskGib: 4, minMemoryMib: 512 });
+    assert.deepEqual(request, { vcpus: 1, memoryMib: 1, diskGib: 1, poolId, minDiskGib: 4, minMemoryMib: 512, antiAffinityHosts: new Set() });
   });
 
   it('knows what is promised on hosts and in pools, also on the one that is down', async () => {

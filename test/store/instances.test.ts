@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import type { Placement } from '../../src/model/admission.ts';
+import type { MoveState, MoveTrigger } from '../../src/model/move.ts';
+import { insertMove } from '../../src/store/moves.ts';
 import { say } from '../../src/errors.ts';
 import type { Instance } from '../../src/model/instance.ts';
 import type { User } from '../../src/model/user.ts';
 import type { Database } from '../../src/store/db.ts';
 import { insertInstanceEvent, selectInstanceEvents } from '../../src/store/instance-events.ts';
-import { insertInstancePlacement, selectOptionalInstancePlacement } from '../../src/store/instance-placements.ts';
+import { deleteInstancePlacement, recordPlacement, selectOptionalInstancePlacement, selectOptionalMovePlacement } from '../../src/store/instance-placements.ts';
 import { insertInstanceSeed, selectOptionalInstanceSeed } from '../../src/store/instance-seeds.ts';
 import {
   claimInstance, countInstancesByState, countInstancesByUser, insertInstance, loadInstance, releaseInstance, selectInstancesByUser, selectInstancesPage,
@@ -160,10 +163,46 @@ describe('what belongs to an instance', () => {
     await insertInstanceSeed(db, id, seed);
     assert.deepEqual(await selectOptionalInstanceSeed(db, id), seed);
     const considered = Array.from({ length: 400 }, (_, index) => ({ hostId: randomUUID(), hostName: `host${index}`, score: index, reasons: [say('admission.capacity.race')] }));
-    await insertInstancePlacement(db, id, { hostId: 'h', hostName: 'host', considered }, 7);
-    const placement = await selectOptionalInstancePlacement(db, id);
-    assert.ok((placement?.placement.considered.length ?? 0) >= 50, 'as many as fit');
-    assert.equal(placement?.placement.hostName, 'host');
+    await recordPlacement(db, { instanceId: id, moveId: null }, { hostId: 'h', hostName: 'host', considered }, 7);
+    const record = await selectOptionalInstancePlacement(db, id);
+    assert.deepEqual([record?.at, record?.cause, record?.placement?.hostName], [7, 'creation', 'host']);
+    assert.ok((record?.placement?.considered.length ?? 0) >= 50, 'as many as fit');
     assert.equal(await selectOptionalInstanceSeed(db, randomUUID()), undefined);
+  });
+
+  it('tells the placement that holds: of the last move that ended well, else of the creation', async () => {
+    const instanceId = randomUUID();
+    const placement = (hostName: string): Placement => ({ hostId: hostName, hostName, considered: [] });
+    const move = async (trigger: MoveTrigger, state: MoveState, endedAt: number | null, chosen?: Placement): Promise<string> => {
+      const id = randomUUID();
+      await insertMove(db, { id, instanceId, instanceName: 'vm', userId: randomUUID(), kind: 'live', withDisk: false, fromHostId: randomUUID(), fromHostName: 'a', toHostId: randomUUID(), toHostName: 'b', trigger, why: say('x'), batchId: null, actorId: null, createdAt: 1 });
+      await db.execute('UPDATE moves SET state = ?, ended_at = ? WHERE id = ?', [state, endedAt, id]);
+      if (chosen !== undefined) await recordPlacement(db, { instanceId, moveId: id }, chosen, endedAt ?? 1);
+      return id;
+    };
+    const holds = async (): Promise<unknown> => {
+      const record = await selectOptionalInstancePlacement(db, instanceId);
+      return record && [record.cause, record.at, record.placement?.hostName];
+    };
+    assert.equal(await holds(), undefined);
+    await recordPlacement(db, { instanceId, moveId: null }, placement('first'), 5);
+    await recordPlacement(db, { instanceId, moveId: null }, placement('first'), 5);
+    assert.deepEqual(await holds(), ['creation', 5, 'first']);
+    const open = await move('maintenance', 'moving', null, placement('second'));
+    assert.deepEqual(await holds(), ['creation', 5, 'first'], 'it is not there yet');
+    assert.equal((await selectOptionalMovePlacement(db, open))?.hostName, 'second');
+    await db.execute("UPDATE moves SET state = 'done', ended_at = 20 WHERE id = ?", [open]);
+    assert.deepEqual(await holds(), ['maintenance', 20, 'second']);
+    await move('balancing', 'failed', 30, placement('third'));
+    assert.deepEqual(await holds(), ['maintenance', 20, 'second'], 'it stayed where it was');
+    const chosen = await move('admin', 'done', 40);
+    assert.deepEqual(await holds(), ['admin', 40, undefined], 'nothing was considered');
+    await move('recovery', 'done', 400 * 86_400_000, placement('fourth'));
+    assert.deepEqual(await holds(), ['recovery', 400 * 86_400_000, 'fourth']);
+    assert.equal(await selectOptionalMovePlacement(db, chosen), undefined);
+    assert.equal(await selectOptionalMovePlacement(db, open), undefined, 'too long ago');
+    await deleteInstancePlacement(db, instanceId);
+    await db.execute('DELETE FROM moves WHERE instance_id = ?', [instanceId]);
+    assert.equal(await holds(), undefined);
   });
 });

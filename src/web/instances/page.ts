@@ -15,7 +15,6 @@ import type { Db } from '../../store/db.ts';
 import { selectOptionalHost } from '../../store/hosts.ts';
 import { selectOptionalImage } from '../../store/images.ts';
 import { selectInstanceEvents } from '../../store/instance-events.ts';
-import { selectOptionalInstancePlacement } from '../../store/instance-placements.ts';
 import { loadInstance } from '../../store/instances.ts';
 import { selectMovesByInstance } from '../../store/moves.ts';
 import { selectOperationsByInstance, selectOperationSteps } from '../../store/operations.ts';
@@ -31,6 +30,7 @@ import { render, renderFragment } from '../views.ts';
 import { diaryOf } from './diary.ts';
 import { hostPort } from './host-port.ts';
 import { optionsText } from './options-form.ts';
+import { loadWhyHere } from './why-here.ts';
 
 /** Seconds between two reloads of a page without JavaScript while something is being done. */
 const refreshSeconds = 2;
@@ -50,12 +50,12 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
   const user = currentUser(req);
   const { db } = deps;
   const now = deps.clock.now();
-  const [settings, image, host, events, placement, moves, [row], work] = await Promise.all([
+  const [settings, image, host, events, whyHere, moves, [row], work] = await Promise.all([
     selectSettings(db),
     selectOptionalImage(db, instance.imageId),
     instance.hostId === null ? undefined : selectOptionalHost(db, instance.hostId),
     selectInstanceEvents(db, instance.id),
-    selectOptionalInstancePlacement(db, instance.id),
+    loadWhyHere(db, instance),
     selectMovesByInstance(db, instance.id),
     loadRows(db, [instance], now),
     loadWork(db, instance),
@@ -67,7 +67,7 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
     title: instance.name,
     scripts: ['/js/live.js', '/js/operation.js', '/js/charts.js'],
     refreshSeconds: work.operation === undefined ? 0 : refreshSeconds,
-    instance, image, host, diary, placement, names, ...work,
+    instance, image, host, diary, whyHere, names, ...work,
     move: openMove(instance, moves), movePercent,
     trouble: troubleOf(instance, host, settings),
     owner: instance.userId === user.id ? undefined : names.get(instance.userId),

@@ -66,8 +66,6 @@ export const instances = defineMessages({
   'instances.diary': ['Diary', '日誌'],
   'instances.diary-empty': ['Nothing has happened yet.', '尚無紀錄。'],
   'instances.why-here': ['Why on this host', '為何在此主機'],
-  'instances.placed-at': ['Decided at', '決定時間'],
-  'instances.no-placement': ['The decision was not kept.', '沒有保存決定紀錄。'],
   'instances.try-again': ['Try again', '再試一次'],
   'instances.measured': ['Measured', '測量值'],
   'instances.options': ['If a host fails', '主機故障時'],
