@@ -22,7 +22,7 @@ export function createCheckHosts(deps: OperationDeps): (signal: AbortSignal) => 
   };
 
   return async (signal) => {
-    const hosts = (await selectHosts(deps.db)).filter((host) => deps.hosts.has(host.id));
+    const hosts = (await selectHosts(deps.db)).filter((host) => host.state !== 'fenced' && deps.hosts.has(host.id));
     await Promise.all(hosts.map(async (host) => {
       const { status } = deps.hosts.host(host.id);
       if (status.state !== 'up' || !isDue(host, status.since)) return;
@@ -30,7 +30,7 @@ export function createCheckHosts(deps: OperationDeps): (signal: AbortSignal) => 
         await check(deps, host, signal);
         checked.set(host.id, { monotonicMs: performance.now(), connectedAt: status.since, virtTypeWish: host.virtTypeWish });
       } catch (error) {
-        // whether the host is reachable is for the poll to say
+        // whether the host is reachable is for watch-hosts to say
         if (!signal.aborted) deps.log.warn({ hostId: host.id, host: host.name, err: error }, 'host not checked');
       }
     }));

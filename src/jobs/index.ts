@@ -2,12 +2,14 @@
 import type { Config } from '../config.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { syncFleet } from '../operations/fleet-sync.ts';
+import { checkInHosts } from './check-in-hosts.ts';
 import { createCheckHosts } from './check-hosts.ts';
 import { createCollectMetrics } from './collect-metrics.ts';
 import { evaluateGate } from './evaluate-gate.ts';
 import { purgeExpired } from './purge-expired.ts';
 import { reconcileHosts, reconcilePools } from './reconcile-hosts.ts';
 import { createSchedule, type Job, type Schedule } from './schedule.ts';
+import { createWatchHosts, defaultWatch } from './watch-hosts.ts';
 
 export type JobDeps = OperationDeps & { readonly config: Pick<Config, 'pollIntervalMs'> };
 
@@ -15,6 +17,9 @@ export function createJobs(deps: JobDeps, { ownerId }: { readonly ownerId: strin
   const everyPoll = deps.config.pollIntervalMs;
   const collectMetrics = createCollectMetrics(deps, deps.config);
   const jobs: readonly Job[] = [
+    // a short lease: while a dead portal keeps it nobody notices a dead host
+    { name: 'watch-hosts', every: defaultWatch.everyMs, leaseMs: 10_000, run: createWatchHosts(deps) },
+    { name: 'check-in-hosts', every: 2000, leaseMs: 10_000, run: (signal) => checkInHosts(deps, signal) },
     { name: 'sync-fleet', every: everyPoll, everywhere: true, run: () => syncFleet(deps) },
     {
       name: 'collect-metrics',

@@ -4,6 +4,7 @@
 import type { OperationDeps } from '../operations/deps.ts';
 import { purgeConsoleTickets } from '../store/console-tickets.ts';
 import { deleteExpiredIdempotencyKeys } from '../store/idempotency-keys.ts';
+import { trimHostEvents } from '../store/host-events.ts';
 import { trimInstanceEvents } from '../store/instance-events.ts';
 import { deleteEndedOperations } from '../store/operations.ts';
 import { purgeRateLimits } from '../store/rate-limits.ts';
@@ -27,6 +28,7 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     consoleTickets: await inBatches(signal, () => purgeConsoleTickets(db, now)),
     idempotencyKeys: await inBatches(signal, () => deleteExpiredIdempotencyKeys(db, now, batchRows)),
     diaryEntries: await inBatches(signal, () => trimInstanceEvents(db, batchRows)),
+    hostEvents: await inBatches(signal, () => trimHostEvents(db, batchRows)),
     operations: await inBatches(signal, () => deleteEndedOperations(db, now - operationsKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };

@@ -1,5 +1,5 @@
 // Compares what the hosts have with what the database says, for what no event told. Hosts side by side; one that does not
-// answer is the poll's to report.
+// answer is for watch-hosts to report.
 import type { Host } from '../model/host.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { reconcileHost, reconcileVolumes } from '../operations/reconcile.ts';
@@ -8,9 +8,9 @@ import { selectHosts } from '../store/hosts.ts';
 const domainsTimeoutMs = 15_000;
 const volumesTimeoutMs = 60_000;
 
-/** Runs `compare` on every host that is connected. */
+/** Runs `compare` on every host that is connected. Of a fenced one nothing is believed before it has checked in. */
 async function onEveryHost(deps: OperationDeps, signal: AbortSignal, compare: (host: Host) => Promise<void>): Promise<void> {
-  const hosts = (await selectHosts(deps.db)).filter((host) => deps.hosts.has(host.id) && deps.hosts.host(host.id).status.state === 'up');
+  const hosts = (await selectHosts(deps.db)).filter((host) => host.state !== 'fenced' && deps.hosts.has(host.id) && deps.hosts.host(host.id).status.state === 'up');
   await Promise.all(hosts.map(async (host) => {
     try {
       await compare(host);

@@ -14,6 +14,8 @@ export interface Job {
   readonly every: number | { readonly cron: string };
   /** in this portal, whatever the others do; such a job keeps no lease */
   readonly everywhere?: boolean;
+  /** milliseconds that a dead portal keeps it; for what must not stand still for long */
+  readonly leaseMs?: number;
   /** must end soon after the signal aborts */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -77,7 +79,7 @@ export function createSchedule(deps: ScheduleDeps, jobs: readonly Job[], ownerId
 /** One run, if this portal holds or wins the lease. Never rejects: a job that fails waits for its next turn. */
 async function runOnce(deps: ScheduleDeps, job: Job, ownerId: string, stopping: AbortSignal): Promise<void> {
   const leased = job.everywhere !== true;
-  const leaseMs = Math.max(leastLeaseMs, typeof job.every === 'number' ? 3 * job.every : 0);
+  const leaseMs = job.leaseMs ?? Math.max(leastLeaseMs, typeof job.every === 'number' ? 3 * job.every : 0);
   const lease = leased ? keepLease(deps, job.name, ownerId, leaseMs) : undefined;
   // linked and released again: `stopping` lives as long as the portal
   const linked = linkSignals([stopping, lease?.lost]);

@@ -1,14 +1,16 @@
 // The database says what should be, the host says what is. Here both are compared: what changed behind our back is
-// corrected in our record; what nobody may decide alone is reported; nothing on a host is ever touched.
+// corrected in our record; what nobody may decide alone is reported. Nothing on a host is ever touched but one thing: a
+// machine that provably runs twice is powered off where it does not belong, before the two spoil their one disk.
 import { randomUUID } from 'node:crypto';
 import { say } from '../errors.ts';
 import { instanceNamespace } from '../libvirt/domain-xml.ts';
-import { isNoDomain } from '../libvirt/errors.ts';
+import { isNoDomain, isOperationInvalid } from '../libvirt/errors.ts';
 import type { CallOptions, DomainRef, DomainState, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host, StoragePool } from '../model/host.ts';
 import type { Instance, InstanceState } from '../model/instance.ts';
 import { deleteDiscrepanciesNotSeen, upsertDiscrepancy } from '../store/discrepancies.ts';
-import { selectHostPools } from '../store/hosts.ts';
+import { insertHostEvent } from '../store/host-events.ts';
+import { selectHostPools, selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectInstancesByHost, selectInstancesByIds, selectOptionalInstance, updateObservedInstance } from '../store/instances.ts';
 import { updateOperationPoked } from '../store/operations.ts';
@@ -65,6 +67,9 @@ async function reportStrangers(deps: OperationDeps, host: Host, hypervisor: Hype
     if (instance !== undefined && (instance.hostId === host.id || instance.operationId !== null)) continue;
     if (instance !== undefined && instance.hostId !== null) {
       await report(deps, host, 'misplaced-domain', domain, instance.id);
+      await endSecondCopy(deps, host, domain, instance, options).catch((error: unknown) => {
+        deps.log.warn({ hostId: host.id, host: host.name, instance: instance.id, home: instance.hostId, err: error }, 'misplaced domain left as it is');
+      });
       continue;
     }
     try {
@@ -75,6 +80,35 @@ async function reportStrangers(deps: OperationDeps, host: Host, hypervisor: Hype
       if (!isNoDomain(error)) throw error;
     }
   }
+}
+
+/**
+ * Powers off a domain that runs here while its instance lives and runs elsewhere. Only when the other host says so itself;
+ * where it does not run the instance, or cannot be asked, this may be the only copy.
+ */
+async function endSecondCopy(deps: OperationDeps, host: Host, stray: DomainRef, instance: Instance, options: CallOptions): Promise<void> {
+  const { hostId: homeId } = instance;
+  if (stray.id < 0 || homeId === null || !deps.hosts.has(homeId)) return;
+  const home = await selectOptionalHost(deps.db, homeId);
+  if (home === undefined || home.state === 'fenced') return;
+  const runs = async (hypervisor: Hypervisor): Promise<boolean> => (await hypervisor.domain.getState(instance.id, options)).state === 'running';
+  const { domain } = deps.hosts.host(host.id);
+  try {
+    if (!(await runs(deps.hosts.host(homeId))) || !(await runs(deps.hosts.host(host.id)))) return;
+    // asked last: a move may have begun or ended since, and an arriving machine has another number
+    const now = await selectOptionalInstance(deps.db, instance.id);
+    if (now === undefined || now.operationId !== null || now.hostId !== homeId || now.stateAt !== instance.stateAt) return;
+    if ((await domain.lookupByUUID(instance.id, options))?.id !== stray.id) return;
+    await domain.destroy(instance.id, {}, options);
+  } catch (error) {
+    // it went away by itself
+    if (isNoDomain(error) || isOperationInvalid(error)) return;
+    throw error;
+  }
+  const at = deps.clock.now();
+  deps.log.error({ hostId: host.id, host: host.name, instance: instance.id, home: home.name }, 'instance ran on two hosts; powered off where it does not live');
+  await insertHostEvent(deps.db, { hostId: host.id, at, kind: 'connection', userId: null, sentence: say('hosts.event.stray-off', { name: instance.name, host: home.name }) });
+  await insertInstanceEvent(deps.db, { instanceId: instance.id, at, userId: null, sentence: say('operations.diary.second-copy-off', { host: host.name }) });
 }
 
 /** Reports volumes with the name of an instance that is not there. Slow where a pool is large: not for every tick. */

@@ -63,9 +63,11 @@ async function handle(deps: OperationDeps, hostId: string, event: DomainEvent): 
   if (event.type === 'lifecycle') return observeInstance(deps, hostId, event.domain.uuid, callOptions);
   if (event.type === 'reboot') return rebooted(deps, hostId, event.domain.uuid);
   if (event.type !== 'resync') return;
-  if ((await updateOperationsOfHostReady(deps.db, hostId)) > 0) deps.wake();
   const host = await selectOptionalHost(deps.db, hostId);
-  if (host !== undefined) await reconcileHost(deps, host, { timeoutMs: 15_000 });
+  // one that is fenced checks in first
+  if (host === undefined || host.state === 'fenced') return;
+  if ((await updateOperationsOfHostReady(deps.db, hostId)) > 0) deps.wake();
+  await reconcileHost(deps, host, { timeoutMs: 15_000 });
 }
 
 async function rebooted(deps: OperationDeps, hostId: string, instanceId: string): Promise<void> {

@@ -8,9 +8,11 @@ import { admin } from './admin.ts';
 import { admission } from './admission.ts';
 import { api } from './api.ts';
 import { audit } from './audit.ts';
+import { availability } from './availability.ts';
 import { common } from './common.ts';
 import { consoleMessages } from './console.ts';
 import { contact } from './contact.ts';
+import { hostEvents } from './host-events.ts';
 import { hosts } from './hosts.ts';
 import { hypervisor } from './hypervisor.ts';
 import type { Messages } from './define.ts';
@@ -29,9 +31,11 @@ const areas: readonly Messages[] = [
   admission,
   api,
   audit,
+  availability,
   common,
   consoleMessages,
   contact,
+  hostEvents,
   hosts,
   hypervisor,
   home,

@@ -1,0 +1,120 @@
+// A fenced host that answers again. What was restarted elsewhere meanwhile may lie or even run there still, so it is not
+// used before it is clean: the same machine, and none of our domains on it but those whose record says here.
+import { randomUUID } from 'node:crypto';
+import { say } from '../errors.ts';
+import { readCapabilities } from '../libvirt/capabilities-xml.ts';
+import { instanceNamespace } from '../libvirt/domain-xml.ts';
+import { isNoDomain } from '../libvirt/errors.ts';
+import type { CallOptions, DomainRef, Hypervisor } from '../libvirt/hypervisor.ts';
+import type { Host } from '../model/host.ts';
+import type { Instance } from '../model/instance.ts';
+import { insertHostEvent } from '../store/host-events.ts';
+import { claimHostCheckedIn, selectOptionalHost, updateFencedReason } from '../store/hosts.ts';
+import { insertInstanceEvent } from '../store/instance-events.ts';
+import { selectInstancesByIds } from '../store/instances.ts';
+import { updateOperationsOfHostReady } from '../store/operations.ts';
+import type { OperationDeps } from './deps.ts';
+import { ensureOff, ensureUndefined } from './domain.ts';
+import { reconcileHost } from './reconcile.ts';
+
+const callTimeoutMs = 15_000;
+
+/** Checks the host in, or leaves it fenced with the reason written down; whoever calls tries again a little later. Never rejects. */
+export async function checkInHost(deps: OperationDeps, host: Host, signal: AbortSignal): Promise<void> {
+  const about = { hostId: host.id, host: host.name };
+  try {
+    const { kept, removed } = await clean(deps, host, signal);
+    if (!(await enter(deps, host, kept, removed))) return await stayFenced(deps, host, 'its instances are still being worked on');
+    deps.log.warn({ ...about, removed }, 'host checked in');
+  } catch (error) {
+    if (signal.aborted) return;
+    deps.log.warn({ ...about, err: error }, 'host could not check in');
+    const reason = error instanceof Error ? error.message : String(error);
+    // the database itself may be what failed
+    return stayFenced(deps, host, reason).catch(() => undefined);
+  }
+  if ((await updateOperationsOfHostReady(deps.db, host.id)) > 0) deps.wake();
+  // what runs there is learned now; when it fails the next comparison finds it
+  const checkedIn = await selectOptionalHost(deps.db, host.id);
+  if (checkedIn !== undefined) await reconcileHost(deps, checkedIn, { timeoutMs: callTimeoutMs, signal }).catch((error: unknown) => deps.log.warn({ ...about, err: error }, 'host not reconciled'));
+}
+
+interface Cleaned {
+  /** ids of the instances whose domains may stay */
+  readonly kept: readonly string[];
+  /** names of the domains that were removed */
+  readonly removed: readonly string[];
+}
+
+async function clean(deps: OperationDeps, host: Host, signal: AbortSignal): Promise<Cleaned> {
+  const options: CallOptions = { timeoutMs: callTimeoutMs, signal };
+  const hypervisor = deps.hosts.host(host.id);
+  const { hostUuid } = readCapabilities(await hypervisor.node.getCapabilities(options));
+  if (host.hostUuid !== null && hostUuid !== host.hostUuid) throw new Error(`another machine answers at this address: ${hostUuid ?? 'one without UUID'} instead of ${host.hostUuid}`);
+  // first the host, then our records: what is recorded here after the host answered is not taken for a stray
+  const domains = await hypervisor.domain.listAll(options);
+  const instances = new Map((await selectInstancesByIds(deps.db, domains.map((domain) => domain.uuid))).map((instance) => [instance.id, instance]));
+  const kept: string[] = [];
+  const removed: string[] = [];
+  // those that run first: each moment counts in which two write to one disk
+  for (const domain of [...domains].sort((a, b) => Number(b.id >= 0) - Number(a.id >= 0))) {
+    const instance = instances.get(domain.uuid);
+    if (instance?.hostId === host.id) {
+      kept.push(instance.id);
+    } else if (instance !== undefined || (await isOurs(hypervisor, domain, options))) {
+      await remove(deps, host, hypervisor, domain, instance, signal);
+      removed.push(domain.name);
+    }
+  }
+  return { kept, removed };
+}
+
+async function isOurs(hypervisor: Hypervisor, domain: DomainRef, options: CallOptions): Promise<boolean> {
+  try {
+    return (await hypervisor.domain.getMetadata(domain.uuid, instanceNamespace, options)) !== undefined;
+  } catch (error) {
+    if (isNoDomain(error)) return false;
+    throw error;
+  }
+}
+
+async function remove(deps: OperationDeps, host: Host, hypervisor: Hypervisor, domain: DomainRef, instance: Instance | undefined, signal: AbortSignal): Promise<void> {
+  const ran = domain.id >= 0;
+  await ensureOff(hypervisor, domain.uuid, signal);
+  await ensureUndefined(hypervisor, domain.uuid, signal);
+  const line = { hostId: host.id, host: host.name, domain: domain.uuid, name: domain.name, instance: instance?.id, home: instance?.hostId, ran };
+  if (!ran) return deps.log.info(line, 'domain of another host removed from a fenced host');
+  deps.log.error(line, 'domain of another host ran on a fenced host; powered off and removed');
+  if (instance === undefined) return;
+  await insertInstanceEvent(deps.db, { instanceId: instance.id, at: deps.clock.now(), userId: null, sentence: say('operations.diary.second-copy-off', { host: host.name }) });
+}
+
+/** false: something is still being done about its instances, or was done while it was being cleaned. */
+async function enter(deps: OperationDeps, host: Host, kept: readonly string[], removed: readonly string[]): Promise<boolean> {
+  const at = deps.clock.now();
+  const id = randomUUID();
+  const sentence = removed.length === 0 ? say('hosts.event.checked-in')
+    : say('hosts.event.checked-in-cleaned', { total: removed.length, names: removed.join(', ').slice(0, 400) });
+  class Moved extends Error {}
+  try {
+    return await deps.db.transaction(async (tx) => {
+      // this writes the row that whoever restarts its instances elsewhere writes too; so what is read after it is final
+      if (!(await claimHostCheckedIn(tx, host.id, at))) return (await selectOptionalHost(tx, host.id))?.state === 'up';
+      if ((await selectInstancesByIds(tx, kept)).some((instance) => instance.hostId !== host.id)) throw new Moved();
+      await insertHostEvent(tx, { id, hostId: host.id, at, kind: 'fence', userId: null, sentence });
+      return true;
+    });
+  } catch (error) {
+    if (error instanceof Moved) return false;
+    throw error;
+  }
+}
+
+/** The reason is on the host's page, and once in its history. */
+async function stayFenced(deps: OperationDeps, host: Host, reason: string): Promise<void> {
+  if (host.reason === reason.slice(0, 1000)) return;
+  await updateFencedReason(deps.db, host.id, reason);
+  await insertHostEvent(deps.db, {
+    hostId: host.id, at: deps.clock.now(), kind: 'fence', userId: null, sentence: say('hosts.event.check-in-failed'), reason: say('hosts.event.check-in-reason', { reason }),
+  });
+}
