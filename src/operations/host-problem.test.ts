@@ -13,6 +13,7 @@ test('the words of sockets, TLS and ssh become a problem that an admin can act o
     ['not connected within 10000 ms', 'hung'],
     ["Hostname/IP does not match certificate's altnames: Host: kvm1. is not in the cert's altnames: DNS:kvm2", 'certificate-name'],
     ['certificate has expired', 'certificate-expired'],
+    ['certificate is not yet valid', 'certificate-not-yet-valid'],
     ['self-signed certificate in certificate chain', 'certificate-untrusted'],
     ['unable to verify the first certificate', 'certificate-untrusted'],
     ["cannot read the certificates: ENOENT: no such file or directory, open '/etc/pki/CA/cacert.pem'", 'certificates-missing'],

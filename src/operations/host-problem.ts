@@ -5,16 +5,18 @@ import { InvalidUriError, LibvirtError } from '../libvirt/errors.ts';
 
 export const hostProblemKinds = [
   'invalid-uri', 'unknown-name', 'refused', 'unreachable', 'no-socket', 'socket-denied', 'hung',
-  'certificates-missing', 'certificate-name', 'certificate-expired', 'certificate-untrusted', 'certificate-refused', 'not-tls',
+  'certificates-missing', 'certificate-name', 'certificate-expired', 'certificate-not-yet-valid', 'certificate-untrusted', 'certificate-refused', 'not-tls',
   'auth', 'ssh-denied', 'ssh-host-key', 'ssh-helper', 'ssh', 'not-libvirt',
-  'not-qemu', 'too-old', 'known-host', 'other-machine', 'name-taken', 'no-pool', 'pool-inactive', 'pool-in-use', 'no-network', 'network-inactive', 'failed',
+  'not-qemu', 'too-old', 'known-host', 'other-machine', 'machine-changed', 'name-taken', 'no-pool', 'pool-inactive', 'pool-in-use', 'no-network', 'network-inactive', 'failed',
+  'bridge-missing', 'bridge-unknown', 'clock-ahead', 'clock-behind', 'no-kvm', 'virt-differs', 'cpu-differs', 'cpu-to-only', 'cpu-from-only', 'network-differs',
+  'pool-not-shared', 'pool-is-shared', 'pool-unverified', 'migration-local', 'migration-unreachable', 'migration-other-machine',
 ] as const;
 export type HostProblemKind = (typeof hostProblemKinds)[number];
 
 export interface HostProblem {
   readonly kind: HostProblemKind;
   /** the field of the form it stands beside */
-  readonly field: 'uri' | 'name' | 'pools' | 'network';
+  readonly field: 'uri' | 'name' | 'pools' | 'network' | 'migrationUri';
   readonly sentence: Sentence;
   readonly fix: Sentence;
 }
@@ -25,6 +27,7 @@ export function hostProblem(kind: HostProblemKind, params: Readonly<Record<strin
 
 // In this order: ssh's words contain those of sockets ("Connection refused").
 const words: readonly (readonly [RegExp, HostProblemKind])[] = [
+  [/^another machine answers/i, 'machine-changed'],
   [/^cannot run ssh/i, 'ssh'],
   [/ssh ended.*(host key verification failed|remote host identification has changed|no .* host key is known)/is, 'ssh-host-key'],
   [/ssh ended.*permission denied/is, 'ssh-denied'],
@@ -36,7 +39,9 @@ const words: readonly (readonly [RegExp, HostProblemKind])[] = [
   [/cannot read the certificates/i, 'certificates-missing'],
   [/did not accept our client certificate/i, 'certificate-refused'],
   [/does not match certificate's altnames|Hostname\/IP/i, 'certificate-name'],
-  [/certificate has expired|certificate is not yet valid/i, 'certificate-expired'],
+  // one of the two clocks is off, by more than the certificate's age
+  [/certificate is not yet valid/i, 'certificate-not-yet-valid'],
+  [/certificate has expired/i, 'certificate-expired'],
   [/self.signed certificate|unable to (verify|get)|unable to get (local )?issuer|certificate signature failure|certificate revoked/i, 'certificate-untrusted'],
   [/alert (bad certificate|unknown ca|certificate required|access denied|handshake failure)|tlsv1.*alert/i, 'certificate-refused'],
   [/wrong version number|packet length too long|EPROTO/i, 'not-tls'],
@@ -46,7 +51,7 @@ const words: readonly (readonly [RegExp, HostProblemKind])[] = [
   [/EACCES|EPERM/, 'socket-denied'],
   [/ENOTFOUND|EAI_AGAIN|getaddrinfo/, 'unknown-name'],
   [/EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|EHOSTDOWN/, 'unreachable'],
-  [/not connected within|timed out|no answer/i, 'hung'],
+  [/not connected within|timed out|no answer|not answered/i, 'hung'],
   [/frame|protocol|program|not a libvirt/i, 'not-libvirt'],
 ];
 

@@ -1,5 +1,5 @@
 // Storage pools. One row is one set of files: a shared pool has one row for all its hosts, a local pool one row per host.
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
 import type { StoragePool } from '../model/host.ts';
 import type { Db } from './db.ts';
@@ -40,35 +40,53 @@ export interface FoundPool extends Pick<StoragePool, 'name' | 'shared' | 'kind' 
 }
 
 /**
- * A pool as a host shows it: its row, made when it is new, and linked to the host. A pool marked as shared is found
- * by name and path from every host; a local one belongs to its host alone.
+ * A pool as a host shows it: its row, made when it is new, and linked to the host. A pool marked as shared is found by name
+ * and path from every host; a local one belongs to its host alone. A host that changes its mind keeps its row, with the
+ * images and instances in it, as long as the row is its own.
  */
 export async function upsertPool(db: Db, pool: FoundPool, now: number): Promise<string> {
-  const [known] = await db.query<{ id: string; shared: number }>(
-    'SELECT id, shared FROM storage_pools WHERE name = ? AND path = ? AND (shared = 1 OR id = ?) ORDER BY shared DESC LIMIT 1',
-    [pool.name, pool.path, poolId({ ...pool, shared: false })],
-  );
-  const id = known?.id ?? poolId(pool);
-  // a cloud of one host grows: what stands in its pool stays where it is
-  if (known?.shared === 0 && pool.shared) await updatePoolShared(db, id, true);
-  if (known === undefined) {
-    const subjectId = await insertSampleSubject(db, id, now);
-    await db.execute(
-      `INSERT INTO storage_pools (id, name, shared, kind, path, subject_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
-       ON DUPLICATE KEY UPDATE kind = VALUES(kind)`,
-      [id, pool.name, pool.shared ? 1 : 0, pool.kind, pool.path, subjectId, now],
-    );
-  }
+  const known = pool.shared ? ((await selectSharedPoolId(db, pool)) ?? (await selectOwnPoolId(db, pool))) : await selectOwnPoolId(db, pool);
+  const id = known ?? (await insertPool(db, pool, now));
+  if (known !== undefined) await db.execute('UPDATE storage_pools SET shared = ?, kind = ? WHERE id = ?', [pool.shared ? 1 : 0, pool.kind, id]);
   await updatePoolSample(db, id, pool.capacityBytes, pool.availableBytes, now);
   await linkHostPool(db, pool.hostId, id);
   return id;
 }
 
-// The id follows from what the pool is, so that two portals that find it at once make one row.
-function poolId(pool: FoundPool): string {
+async function selectSharedPoolId(db: Db, { name, path }: FoundPool): Promise<string | undefined> {
+  const [row] = await db.query<{ id: string }>('SELECT id FROM storage_pools WHERE name = ? AND path = ? AND shared = 1', [name, path]);
+  return row?.id;
+}
+
+/** The row of that name and path that this host has and no other. */
+async function selectOwnPoolId(db: Db, { name, path, hostId }: FoundPool): Promise<string | undefined> {
+  const [row] = await db.query<{ id: string }>(
+    `SELECT id FROM storage_pools JOIN host_pools ON host_pools.pool_id = storage_pools.id WHERE name = ? AND path = ? AND host_id = ?
+       AND NOT EXISTS (SELECT 1 FROM host_pools others WHERE others.pool_id = storage_pools.id AND others.host_id <> ?)`,
+    [name, path, hostId, hostId],
+  );
+  return row?.id;
+}
+
+async function insertPool(db: Db, pool: FoundPool, now: number): Promise<string> {
+  const id = await newPoolId(db, pool);
+  const subjectId = await insertSampleSubject(db, id, now);
+  await db.execute(
+    `INSERT INTO storage_pools (id, name, shared, kind, path, subject_id, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)
+     ON DUPLICATE KEY UPDATE kind = VALUES(kind)`,
+    [id, pool.name, pool.shared ? 1 : 0, pool.kind, pool.path, subjectId, now],
+  );
+  return id;
+}
+
+/** The id follows from what the pool is, so that two portals that find it at once make one row. */
+async function newPoolId(db: Db, pool: FoundPool): Promise<string> {
   const owner = pool.shared ? '' : pool.hostId;
   const hex = createHash('sha256').update(JSON.stringify([pool.name, pool.path, owner])).digest('hex');
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  const id = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  // it was local, was called shared by its host, and others have joined it since: that row is theirs
+  const taken = await selectOptionalPool(db, id);
+  return taken === undefined || taken.shared === pool.shared ? id : randomUUID();
 }
 
 export async function selectPools(db: Db): Promise<StoragePool[]> {
@@ -98,11 +116,6 @@ export async function selectPoolsByHost(db: Db, hostId: string): Promise<Storage
 
 export async function updatePoolSample(db: Db, id: string, capacityBytes: number, availableBytes: number, at: number): Promise<void> {
   await db.execute('UPDATE storage_pools SET capacity_bytes = ?, available_bytes = ?, sampled_at = ? WHERE id = ?', [capacityBytes, availableBytes, at, id]);
-}
-
-/** An admin's word that a directory is the same on every host: other hosts that show it join this row at their next check. */
-export async function updatePoolShared(db: Db, id: string, shared: boolean): Promise<void> {
-  await db.execute('UPDATE storage_pools SET shared = ? WHERE id = ?', [shared ? 1 : 0, id]);
 }
 
 export async function linkHostPool(db: Db, hostId: string, poolId: string): Promise<void> {

@@ -27,7 +27,7 @@ before(async () => { database = await createTestDatabase(); });
 after(() => database.close());
 
 async function problemKind(uri: string, options: { timeoutMs?: number; openHost?: OpenHypervisor } = {}): Promise<string> {
-  const check = await checkHost({ db: database.db, openHost: options.openHost ?? openHypervisor }, uri, { timeoutMs: options.timeoutMs ?? 5000 });
+  const check = await checkHost({ db: database.db, clock, openHost: options.openHost ?? openHypervisor }, uri, { timeoutMs: options.timeoutMs ?? 5000 });
   return check.ok ? 'ok' : check.problem.kind;
 }
 
@@ -120,10 +120,10 @@ describe('a real host', { skip: whyNoLibvirtd() }, () => {
     assert.equal(await problemKind(libvirtd.testUri), 'not-qemu');
     const old: OpenHypervisor = (uri, options) => withOldLibvirt(openHypervisor(uri, options));
     assert.equal(await problemKind(libvirtd.uri, { openHost: old }), 'too-old');
-    const check = await checkHost({ db: database.db, openHost: openHypervisor }, libvirtd.uri);
+    const check = await checkHost({ db: database.db, clock, openHost: openHypervisor }, libvirtd.uri);
     assert.ok(check.ok);
     assert.deepEqual(check.report.pools.map(({ name, path, active }) => ({ name, path, active })), [{ name: libvirtd.pool, path: libvirtd.poolPath, active: true }]);
-    assert.deepEqual(check.report.networks, [{ name: libvirtd.network, active: true }]);
+    assert.deepEqual(check.report.networks, [{ name: libvirtd.network, active: true, mode: 'bridge', bridge: 'br0', bridgeMissing: false }]);
     assert.match(check.report.facts.libvirtVersion ?? '', /^\d+\.\d+\.\d+$/);
     assert.ok(check.report.facts.cpus > 0 && check.report.facts.memoryMib > 500);
     const honest = /\b(?:vmx|svm)\b/.test(execFileSync('cat', ['/proc/cpuinfo'], { encoding: 'utf8' }));

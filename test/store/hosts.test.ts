@@ -9,7 +9,7 @@ import { selectGate, updateGate } from '../../src/store/gate.ts';
 import { deleteHostIfEmpty, insertHost, selectHost, selectHostPools, selectOptionalHostByName, updateHost, updateHostContact, type NewHost } from '../../src/store/hosts.ts';
 import { insertSampleSubject } from '../../src/store/sample-subjects.ts';
 import { insertInstanceSamples, selectInstanceSampleRange } from '../../src/store/samples.ts';
-import { deletePoolIfUnused, selectPool, selectPools, unlinkHostPool, updatePoolShared, upsertPool } from '../../src/store/storage-pools.ts';
+import { deletePoolIfUnused, selectPool, selectPools, unlinkHostPool, upsertPool } from '../../src/store/storage-pools.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 import { makeInstance } from '../helpers/instances.ts';
 
@@ -72,10 +72,14 @@ test('a shared pool is one row for all hosts, a local one a row for each', async
   assert.deepEqual([(await selectPool(db, local)).availableBytes, (await selectPool(db, local)).sampledAt], [40, 20]);
   const racing = await Promise.all([1, 2, 3].map(() => upsertPool(db, { ...pool, name: 'nfs', kind: 'netfs', hostId: two, shared: true }, 10)));
   assert.equal(new Set(racing).size, 1);
-  // an admin says that the directory is the same everywhere: the other host joins it
-  await updatePoolShared(db, local, true);
-  assert.equal(await upsertPool(db, { ...pool, hostId: two, shared: false }, 30), local);
+  // its host calls it shared: the row stays, with what lies in it, and other hosts that call theirs shared join it
+  assert.equal(await upsertPool(db, { ...pool, hostId: one, shared: true }, 30), local);
+  assert.notEqual(await upsertPool(db, { ...pool, hostId: two, shared: false }, 30), local, 'what is called local is another one');
+  assert.equal(await upsertPool(db, { ...pool, hostId: two, shared: true }, 30), local);
   assert.ok((await selectHostPools(db)).get(two)?.has(local));
+  // one of two hosts says it is local after all: the other one's row stays as it was
+  assert.notEqual(await upsertPool(db, { ...pool, hostId: one, shared: false }, 40), local);
+  assert.deepEqual([(await selectPool(db, local)).shared, (await selectPools(db)).filter((each) => each.name === 'vms').length], [true, 3]);
   assert.equal(await deletePoolIfUnused(db, local), false);
   await unlinkHostPool(db, one, local);
   await unlinkHostPool(db, two, local);

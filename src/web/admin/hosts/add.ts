@@ -13,7 +13,7 @@ import { noteAudit } from '../../middleware/guard.ts';
 import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { render } from '../../views.ts';
-import { addForm, chosenPools, probeForm, proposedTicks, virtTypeWishes } from './forms.ts';
+import { addForm, chosenPools, probeForm, proposedValues, virtTypeWishes } from './forms.ts';
 
 type Text = Readonly<Record<string, string>>;
 type Complaints = Readonly<Record<string, Sentence>>;
@@ -33,8 +33,7 @@ export function probeHost(deps: WebDeps): Route['handler'] {
       return renderProbe(req, res, formText(req.body), { [check.problem.field]: check.problem.sentence }, check.problem, 422);
     }
     const { report } = check;
-    const network = (report.networks.find((each) => each.active && each.name === 'default') ?? report.networks.find((each) => each.active))?.name ?? '';
-    const values = { name, uri, consoleAddress: report.suggestedConsoleAddress, virtTypeWish: 'auto', network, ...proposedTicks(report.pools) };
+    const values = { name, uri, consoleAddress: report.suggestedConsoleAddress, virtTypeWish: 'auto', migrationUri: '', ...proposedValues(report) };
     await renderChoice(req, res, report, values, {}, undefined, 200);
   };
 }
@@ -48,7 +47,7 @@ export function createHost(deps: WebDeps): Route['handler'] {
     const taken = await selectOptionalHostByName(deps.db, form.value.name);
     if (taken !== undefined) return again(deps, req, res, values, { name: say('hosts.name-taken', { name: taken.name }) }, undefined);
     try {
-      const { host } = await addHost(deps.operations, { ...form.value, pools: chosenPools(req.body) });
+      const { host } = await addHost(deps.operations, { ...form.value, migrationUri: form.value.migrationUri === '' ? null : form.value.migrationUri, pools: chosenPools(req.body) });
       await syncFleet(deps.operations);
       flash(req, 'success', say('hosts.added', { name: host.name }));
       res.redirect(303, paths.adminItem('hosts', host.id));

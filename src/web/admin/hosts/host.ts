@@ -57,7 +57,7 @@ export function checkKnownHost(deps: WebDeps): Route['handler'] {
       noteAudit(req, { detail: check.problem.kind });
       return renderHost(deps, req, res, host, formText(req.body), { [check.problem.field]: check.problem.sentence }, check.problem, 422);
     }
-    await renderConnection(req, res, host, check.report, { uri: form.value.uri, network: host.network, ...(await ticksOf(deps, host)) }, {}, undefined, 200);
+    await renderConnection(req, res, host, check.report, { uri: form.value.uri, network: host.network, migrationUri: host.migrationUri ?? '', ...(await ticksOf(deps, host)) }, {}, undefined, 200);
   };
 }
 
@@ -69,7 +69,7 @@ export function changeConnection(deps: WebDeps): Route['handler'] {
     const form = parseForm(connectionForm, req.body);
     if (!form.ok) return renderHost(deps, req, res, host, values, form.fields, undefined, 422);
     try {
-      await changeHost(deps.operations, host, { ...form.value, name: host.name, virtTypeWish: host.virtTypeWish, pools: chosenPools(req.body) });
+      await changeHost(deps.operations, host, { ...form.value, migrationUri: form.value.migrationUri === '' ? null : form.value.migrationUri, name: host.name, virtTypeWish: host.virtTypeWish, pools: chosenPools(req.body) });
     } catch (error) {
       if (!(error instanceof HostProblemError)) throw error;
       noteAudit(req, { detail: error.problem.kind });

@@ -1,0 +1,2 @@
+ALTER TABLE instances
+  ADD COLUMN addresses VARCHAR(400) CHARACTER SET ascii NULL;
