@@ -11,6 +11,7 @@ import { releaseInstance, selectOptionalInstance } from '../store/instances.ts';
 import { releaseReservation } from '../store/reservations.ts';
 import { defineInstance } from './define-instance.ts';
 import { ensureOff, ensureStarted, ensureUndefined } from './domain.ts';
+import { hypervisorForPool } from './pool-access.ts';
 import { recordStep } from './record-step.ts';
 import { buildSeedImage } from './seed.ts';
 import type { Definition, OperationEnd, StepRun } from './step.ts';
@@ -77,7 +78,9 @@ async function createVolume(run: StepRun): Promise<void> {
 }
 
 async function removeVolume(run: StepRun): Promise<void> {
-  const { hypervisor } = await run.host();
+  const { poolId } = await instanceOf(run);
+  const hypervisor = poolId === null ? undefined : await hypervisorForPool(run, poolId);
+  if (hypervisor === undefined) return;
   await removeVolumes(hypervisor, (run.input as CreateInput).pool, idOf(run), run.signal);
 }
 

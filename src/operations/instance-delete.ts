@@ -1,5 +1,6 @@
 // Deleting: power-off · undefine · delete-volumes · release. Nothing of it can be taken back, so once the power is cut a
-// silent host is waited for without end: the reservation goes only when domain and volumes are proven gone.
+// silent host is waited for without end: the reservation goes only when domain and volumes are proven gone. A fenced host
+// is proven to run nothing: there it goes on, and what lies there goes when the host checks in.
 import { say, type Sentence } from '../errors.ts';
 import { isNoStoragePool } from '../libvirt/errors.ts';
 import type { Instance } from '../model/instance.ts';
@@ -11,7 +12,9 @@ import { deleteInstance, releaseInstance, selectOptionalInstance } from '../stor
 import { releaseReservation } from '../store/reservations.ts';
 import { selectOptionalPool } from '../store/storage-pools.ts';
 import { ensureOff, ensureUndefined } from './domain.ts';
+import { HostFencedError } from './failure.ts';
 import { observedChange } from './instance-power.ts';
+import { hypervisorForPool } from './pool-access.ts';
 import type { Definition, OperationEnd, StepRun } from './step.ts';
 import { removeVolumes } from './volumes.ts';
 
@@ -37,15 +40,21 @@ async function placed(run: StepRun): Promise<(Instance & { readonly hostId: stri
 async function powerOff(run: StepRun): Promise<void> {
   const instance = await placed(run);
   if (instance === undefined) return;
-  await ensureOff((await run.host()).hypervisor, instance.id, run.signal);
+  await unlessFenced(async () => ensureOff((await run.host()).hypervisor, instance.id, run.signal));
   run.remember({ observed: 'stopped' });
 }
 
 async function undefine(run: StepRun): Promise<void> {
   const instance = await placed(run);
   if (instance === undefined) return;
-  await ensureUndefined((await run.host()).hypervisor, instance.id, run.signal);
+  await unlessFenced(async () => ensureUndefined((await run.host()).hypervisor, instance.id, run.signal));
   run.remember({ observed: 'lost' });
+}
+
+async function unlessFenced(work: () => Promise<void>): Promise<void> {
+  await work().catch((error: unknown) => {
+    if (!(error instanceof HostFencedError)) throw error;
+  });
 }
 
 async function deleteVolumes(run: StepRun): Promise<void> {
@@ -53,7 +62,8 @@ async function deleteVolumes(run: StepRun): Promise<void> {
   if (instance === undefined) return;
   const pool = await selectOptionalPool(run.deps.db, instance.poolId);
   if (pool === undefined) return;
-  const { hypervisor } = await run.host();
+  const hypervisor = await hypervisorForPool(run, pool.id);
+  if (hypervisor === undefined) return;
   try {
     await removeVolumes(hypervisor, pool.name, instance.id, run.signal);
   } catch (error) {

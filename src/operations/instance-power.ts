@@ -4,6 +4,7 @@ import { AppError, say, type Sentence } from '../errors.ts';
 import { isOperationInvalid } from '../libvirt/errors.ts';
 import type { OperationKind } from '../model/operation.ts';
 import type { Db } from '../store/db.ts';
+import { selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { releaseInstance, type InstanceChange } from '../store/instances.ts';
 import { selectSettings } from '../store/settings.ts';
@@ -109,7 +110,10 @@ function power(kind: OperationKind, steps: readonly Step[]): Definition {
 
 async function ended(tx: Db, { operation, context, now }: OperationEnd, sentence: Sentence, reason: Sentence | null): Promise<void> {
   const id = idOf({ operation });
-  await releaseInstance(tx, id, operation.id, observedChange(context.observed, context.consolePort), now);
+  const host = operation.hostId === null ? undefined : await selectOptionalHost(tx, operation.hostId);
+  // whatever was seen there before it was fenced does not run any more
+  const change = host?.state === 'fenced' ? observedChange('stopped') : observedChange(context.observed, context.consolePort);
+  await releaseInstance(tx, id, operation.id, change, now);
   await insertInstanceEvent(tx, { instanceId: id, at: now, userId: operation.userId, sentence, reason });
 }
 
