@@ -18,21 +18,21 @@ export interface LeftBehind {
   readonly refusals: readonly MoveRefusal[];
 }
 
+/** What came of an emptying or a return. */
+export interface MoveTally {
+  readonly moved: number;
+  readonly failed: number;
+  readonly left: number;
+}
+
 /** Has something on its host that can be moved at all: one that failed or was lost has not. */
 export function isMovable(instance: Pick<Instance, 'state'>): boolean {
   return statesFor('migrate').includes(instance.state);
 }
 
-/**
- * In which order instances leave. What is powered off first: it takes a moment, and its owner may want to start it. Then by
- * priority, and among equals the large ones, which find room only while there is much of it.
- */
-export function byTurn(a: Instance, b: Instance): number {
-  return Number(b.state === 'stopped') - Number(a.state === 'stopped')
-    || b.haPriority - a.haPriority
-    || b.memoryMib - a.memoryMib
-    || b.vcpus - a.vcpus
-    || (a.name < b.name ? -1 : 1);
+/** What is powered off leaves first: it takes a moment, and its owner may want to start it. For a sort that keeps the plan's order else. */
+export function byTurn(a: Pick<Instance, 'state'>, b: Pick<Instance, 'state'>): number {
+  return Number(b.state === 'stopped') - Number(a.state === 'stopped');
 }
 
 /**

@@ -3,6 +3,7 @@
 import type { Sentence } from '../errors.ts';
 import type { Host } from '../model/host.ts';
 import type { Instance, InstanceState } from '../model/instance.ts';
+import type { MoveTally } from '../model/maintenance.ts';
 import type { Operation, OperationKind } from '../model/operation.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Db } from '../store/db.ts';
@@ -19,6 +20,8 @@ export interface OperationContext {
   readonly pressedAt?: number;
   /** seconds that the guest was given, for the words at the end */
   readonly timeoutSeconds?: number;
+  /** what came of a host's emptying or return */
+  readonly tally?: MoveTally;
 }
 
 export interface StepRun {

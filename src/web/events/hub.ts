@@ -1,9 +1,12 @@
 // One hub per process: at each tick it reads the database once for all who listen, whatever their number, and sends each
 // what it may see and has not been sent. It reads the database and not this portal's memory, so it does not matter which
 // portal polls the hosts or works on an operation.
+import type { Move } from '../../model/move.ts';
 import { languages, type Language } from '../../model/user.ts';
 import { selectInstancesByIds } from '../../store/instances.ts';
+import { selectOpenMoves } from '../../store/moves.ts';
 import { selectLiveSessionIds } from '../../store/sessions.ts';
+import { moveWords } from '../admin/moves/words.ts';
 import type { WebDeps } from '../deps.ts';
 import { formatFor } from '../format.ts';
 import { translator } from '../locales/index.ts';
@@ -94,10 +97,11 @@ export class EventsHub {
     const { db, clock } = this.#deps;
     const now = clock.now();
     const ids = [...new Set(listening.flatMap((subscriber) => subscriber.instanceIds))];
-    const [live, rows, cluster] = await Promise.all([
+    const [live, rows, cluster, moves] = await Promise.all([
       selectLiveSessionIds(db, [...new Set(listening.map((subscriber) => subscriber.sessionRowId))], now),
       selectInBatches(ids, (batch) => selectInstancesByIds(db, batch)).then((instances) => loadRows(db, instances, now)),
       listening.some((subscriber) => subscriber.cluster) ? loadClusterState(db, now) : undefined,
+      listening.some((subscriber) => subscriber.moves) ? selectOpenMoves(db) : [],
     ]);
     const byId = new Map(rows.map((row) => [row.instance.id, row]));
     const words = new WordCache(byId);
@@ -115,6 +119,7 @@ export class EventsHub {
         clusterRows.set(language, known);
         lines.push(...known);
       }
+      if (subscriber.moves) lines.push(...moveLines(moves, subscriber.language, now));
       this.#sendChanges(subscriber, lines, now);
     }
   }
@@ -157,6 +162,13 @@ class WordCache {
     this.#lines.set(cacheKey, line);
     return line;
   }
+}
+
+/** What waits and goes on, and a line that changes when one begins or ends: its page is then fetched anew. */
+function moveLines(moves: readonly Move[], language: Language, now: number): LiveRow[] {
+  const { t, fmt } = toolsOf(language);
+  const lines = moves.map((move): LiveRow => ({ key: `move:${move.id}`, ...moveWords(move, now, t, fmt) }));
+  return [...lines, { key: 'moves', state: moves.map(({ id, state }) => `${state === 'queued' ? 'q' : 'm'}:${id}`).join(' ') }];
 }
 
 function instanceLine(row: MonitorRow, language: Language): LiveRow {

@@ -24,6 +24,7 @@ export function showEvents(hub: EventsHub): Route['handler'] {
       language: contextOf(req).language,
       instanceIds: [...new Set(instances.filter((id) => idPattern.test(id)))].slice(0, maxInstances),
       cluster: req.query['cluster'] === '1',
+      moves: req.query['moves'] === '1' && user.role === 'admin',
       send: sender(res),
       close: () => res.end(),
     };

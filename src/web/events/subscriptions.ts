@@ -11,6 +11,8 @@ export interface Subscriber {
   /** what the window shows; which of these it may see is decided at every tick */
   readonly instanceIds: readonly string[];
   readonly cluster: boolean;
+  /** all moves that wait or go on; for admins */
+  readonly moves: boolean;
   send(event: 'patch' | 'end', data: unknown): void;
   close(): void;
 }

@@ -23,8 +23,10 @@ export const moves = defineMessages({
   'moves.phase.finishing': ['Finishing', '收尾中'],
   'moves.why.maintenance': ['Host {{host}} goes into maintenance', '主機 {{host}} 進入維護'],
   'moves.why.return': ['The maintenance of host {{host}} has ended', '主機 {{host}} 維護結束'],
+  'moves.why.words': ['{{words}}', '{{words}}'],
   'moves.why.admin': ['Asked for by an administrator', '由管理員要求'],
 
+  'admin.nav.moves': ['Moves', '移動'],
   'moves.page.title': ['Moves', '移動'],
   'moves.page.one-title': ['Move of {{name}}', '移動 {{name}}'],
   'moves.page.now': ['Now', '目前'],

@@ -1,0 +1,37 @@
+// The end of a host's maintenance: it takes instances again, and those that left for it come back, as many as fit now. The
+// rest stay where they are, with their reasons.
+import { say } from '../errors.ts';
+import type { Host } from '../model/host.ts';
+import type { Operation } from '../model/operation.ts';
+import type { User } from '../model/user.ts';
+import { selectHost } from '../store/hosts.ts';
+import { selectInstancesToReturn } from '../store/instances.ts';
+import type { OperationDeps } from './deps.ts';
+import { beginStep, ended, reportStep, submitMaintenance } from './host-maintenance.ts';
+import { awaitMoves, cancelQueuedMoves, submitMoves, type MoveBatch } from './move-batch.ts';
+import type { Definition, StepRun } from './step.ts';
+
+async function batchOf({ deps, operation }: StepRun): Promise<MoveBatch> {
+  const host = await selectHost(deps.db, operation.hostId ?? '');
+  return {
+    hostId: host.id, toHostId: host.id, trigger: 'return', why: say('moves.why.return', { host: host.name }),
+    candidates: (db) => selectInstancesToReturn(db, host.id),
+    returnHostId: () => null,
+  };
+}
+
+export const hostReturn = {
+  kind: 'host-return',
+  steps: [
+    beginStep('open-host', async () => undefined),
+    { name: 'submit-moves', cancellable: true, run: async (run) => submitMoves(run, await batchOf(run)), undo: cancelQueuedMoves },
+    { name: 'wait-for-moves', cancellable: true, run: async (run) => awaitMoves(run, await batchOf(run)) },
+    reportStep,
+  ],
+  onDone: (tx, end) => ended(tx, end, 'done'),
+  onFailed: (tx, end, error) => ended(tx, end, error),
+} as const satisfies Definition;
+
+export function submitHostReturn(deps: OperationDeps, host: Host, actor: Pick<User, 'id'>): Promise<Operation> {
+  return submitMaintenance(deps, hostReturn, host, actor);
+}
