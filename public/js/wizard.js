@@ -16,6 +16,7 @@ for (const key of keys) {
   sliders[key].addEventListener('input', () => { boxes[key].value = sliders[key].value; changed(); });
   boxes[key].addEventListener('input', () => { sliders[key].value = boxes[key].value; changed(); });
 }
+form.elements.antiAffinity.addEventListener('input', () => changed());
 for (const radio of form.querySelectorAll('[name=imageId]')) radio.addEventListener('change', () => changed());
 
 // presets and "use this size" carry their figures
@@ -52,6 +53,7 @@ async function ask() {
   const image = form.querySelector('[name=imageId]:checked');
   const query = new URLSearchParams({ imageId: image ? image.value : '' });
   for (const key of keys) query.set(key, boxes[key].value);
+  query.set('antiAffinity', form.elements.antiAffinity.value);
   try {
     const response = await fetch(`${form.dataset.verdict}?${query}`, { signal: asking.signal, headers: { accept: 'text/html' } });
     // logged out: the page itself says so better than a panel could

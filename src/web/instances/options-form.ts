@@ -1,13 +1,18 @@
 // Fields of what an owner wishes for the day a host fails; in the wizard, on the instance's page and in the API.
+import { z } from 'zod';
 import { say } from '../../errors.ts';
 import { antiAffinityPattern, haPriorities, type HaPriority, type Instance } from '../../model/instance.ts';
-import { checkbox, choice, text } from '../forms.ts';
+import { checkbox, complain, text } from '../forms.ts';
 
 export const optionFields = ['ha', 'haPriority', 'antiAffinity'] as const;
 
 export const optionsShape = {
   ha: checkbox(),
-  haPriority: choice(['2', '1', '0']).transform((value) => haPriorities.find((each) => String(each) === value) ?? (1 satisfies HaPriority)),
+  haPriority: z.string().default('1').transform((raw, context): HaPriority => {
+    const priority = haPriorities.find((each) => String(each) === raw);
+    if (priority === undefined) complain(context, say('form.not-a-choice'));
+    return priority ?? 1;
+  }),
   // groups are compared by their letters: "Web" and "web" would be two for us and one for whoever typed them
   antiAffinity: text({ max: 32, pattern: { test: antiAffinityPattern, sentence: say('instances.options.bad-group') } }).transform((group) => (group === '' ? null : group.toLowerCase())),
 };

@@ -1,11 +1,11 @@
 // Changing later what the wizard's options were: restart on another host, in which turn, apart from which machines.
+import { z } from 'zod';
 import { AppError, say } from '../../errors.ts';
 import { changeAvailability } from '../../operations/instance-availability.ts';
 import { loadInstance } from '../../store/instances.ts';
-import { z } from 'zod';
 import { currentUser, flash } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
-import { parseForm } from '../forms.ts';
+import { formText, parseForm } from '../forms.ts';
 import { noteAudit } from '../middleware/guard.ts';
 import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
@@ -27,7 +27,7 @@ export function changeOptions(deps: WebDeps): Route['handler'] {
       res.redirect(303, paths.instance(instance.id));
     } catch (error) {
       if (!(error instanceof AppError) || error.kind !== 'invalid') throw error;
-      await renderInstance(deps, req, res, instance, { text: req.body as Record<string, string>, fields: error.fields });
+      await renderInstance(deps, req, res, instance, { text: formText(req.body), fields: error.fields });
     }
   };
 }

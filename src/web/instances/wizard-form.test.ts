@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { parseForm } from '../forms.ts';
 import { draftText, reviewForm, sizeInButton, sizeOf, withSize } from './wizard-form.ts';
 
-const good = { instanceId: crypto.randomUUID(), name: 'vm-1', imageId: crypto.randomUUID(), vcpus: '1', memoryMib: '512', diskGib: '4', sshKey: '', userData: '' };
+const good = { instanceId: crypto.randomUUID(), name: 'vm-1', imageId: crypto.randomUUID(), vcpus: '1', memoryMib: '512', diskGib: '4', ha: '', haPriority: '1', antiAffinity: '', sshKey: '', userData: '' };
 const newId = (): string => crypto.randomUUID();
 const ed25519 = `ssh-ed25519 ${'A'.repeat(68)}`;
 
@@ -21,6 +21,8 @@ const cases: readonly { readonly field: keyof typeof good; readonly text: string
   { field: 'sshKey', text: `-----BEGIN OPENSSH PRIVATE KEY-----\n${'A'.repeat(70)}`, complaint: 'instances.new.bad-ssh-key' },
   { field: 'sshKey', text: `command="rm" ${ed25519}`, complaint: 'instances.new.bad-ssh-key' }, { field: 'sshKey', text: 'x'.repeat(4001), complaint: 'form.too-long' },
   { field: 'userData', text: '#cloud-config\npackages: [vim]' }, { field: 'userData', text: '#!/bin/sh\necho 1' }, { field: 'userData', text: 'Content-Type: multipart/mixed; boundary="x"' },
+  { field: 'antiAffinity', text: 'Web-1', value: 'web-1' }, { field: 'antiAffinity', text: '', value: null }, { field: 'antiAffinity', text: '-web', complaint: 'instances.options.bad-group' },
+  { field: 'haPriority', text: '0', value: 0 }, { field: 'haPriority', text: '3', complaint: 'form.not-a-choice' }, { field: 'ha', text: 'on', value: true },
   { field: 'userData', text: 'packages: [vim]', complaint: 'instances.new.bad-user-data' },
   { field: 'userData', text: `#!${'字'.repeat(6000)}`, complaint: 'form.too-long' },
 ];
@@ -38,7 +40,7 @@ describe('the last form of the wizard', () => {
 describe('a draft', () => {
   it('has every field as text, and an id from the beginning', () => {
     const draft = draftText({ name: 'x', other: 'dropped' }, newId);
-    assert.deepEqual({ ...draft, instanceId: '' }, { instanceId: '', name: 'x', imageId: '', vcpus: '', memoryMib: '', diskGib: '', sshKey: '', userData: '' });
+    assert.deepEqual({ ...draft, instanceId: '' }, { instanceId: '', name: 'x', imageId: '', vcpus: '', memoryMib: '', diskGib: '', ha: '', haPriority: '1', antiAffinity: '', sshKey: '', userData: '' });
     assert.match(draft.instanceId, /^[0-9a-f-]{36}$/);
     assert.equal(draftText({ instanceId: 'kept' }, newId).instanceId, 'kept');
   });

@@ -5,9 +5,10 @@ import { say } from '../../errors.ts';
 import { instanceNamePattern } from '../../model/instance.ts';
 import { sizeKeys, type Size } from '../../model/size.ts';
 import { complain, id, number, text } from '../forms.ts';
+import { optionFields, optionsShape } from './options-form.ts';
 
 /** Fields of both pages, as typed. */
-export const draftFields = ['instanceId', 'name', 'imageId', 'vcpus', 'memoryMib', 'diskGib', 'sshKey', 'userData'] as const;
+export const draftFields = ['instanceId', 'name', 'imageId', 'vcpus', 'memoryMib', 'diskGib', ...optionFields, 'sshKey', 'userData'] as const;
 export type DraftText = Record<(typeof draftFields)[number], string>;
 
 // far above every cap: caps and quotas are the admission rule's, which says by how much and what would fit
@@ -21,6 +22,7 @@ export const sizeForm = z.object({
   vcpus: number({ min: 1, max: most }),
   memoryMib: number({ min: 1, max: most }),
   diskGib: number({ min: 1, max: most }),
+  ...optionsShape,
 });
 
 const sshKeyLine = /^(?:ssh-(?:rsa|ed25519)|ecdsa-sha2-nistp(?:256|384|521)|sk-(?:ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com) [A-Za-z0-9+/]{30,}={0,3}(?: [\x20-\x7e]*)?$/;
@@ -43,7 +45,7 @@ export const reviewForm = sizeForm.extend({
 
 /** What was typed, each field there; a new wizard gets the id of its instance, so that sending the last page twice makes one. */
 export function draftText(typed: Readonly<Record<string, string>>, newId: () => string): DraftText {
-  const draft = Object.fromEntries(draftFields.map((name) => [name, typed[name] ?? ''])) as DraftText;
+  const draft = Object.fromEntries(draftFields.map((name) => [name, typed[name] ?? (name === 'haPriority' ? '1' : '')])) as DraftText;
   return draft.instanceId === '' ? { ...draft, instanceId: newId() } : draft;
 }
 
@@ -51,6 +53,12 @@ export function draftText(typed: Readonly<Record<string, string>>, newId: () => 
 export function sizeOf(draft: Readonly<Record<string, string | undefined>>): Size {
   const [vcpus = Number.NaN, memoryMib = Number.NaN, diskGib = Number.NaN] = sizeKeys.map((key) => (/^\s*\d{1,8}\s*$/.test(draft[key] ?? '') ? Number(draft[key]) : Number.NaN));
   return { vcpus, memoryMib, diskGib };
+}
+
+/** The group in a draft; null where there is none, or none yet that could be one. */
+export function groupOf(draft: Readonly<Record<string, string | undefined>>): string | null {
+  const parsed = optionsShape.antiAffinity.safeParse(draft['antiAffinity']);
+  return parsed.success ? parsed.data : null;
 }
 
 /** The draft with this size in it. */

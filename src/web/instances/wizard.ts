@@ -8,8 +8,10 @@ import type { Image } from '../../model/image.ts';
 import { priceOf } from '../../model/price.ts';
 import type { Settings } from '../../model/settings.ts';
 import type { User } from '../../model/user.ts';
+import { mayGivePriority, type HaPriority } from '../../model/instance.ts';
 import { sizeKeys, type Size } from '../../model/size.ts';
 import { admissionError, admissionFor } from '../../operations/admission.ts';
+import { priorityRefused } from '../../operations/instance-availability.ts';
 import { submitInstanceCreate } from '../../operations/instance-create.ts';
 import { selectEnabledFlavours } from '../../store/flavours.ts';
 import { selectOptionalHost } from '../../store/hosts.ts';
@@ -25,7 +27,8 @@ import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { render, renderFragment } from '../views.ts';
 import { isIssuedInstanceId, issueInstanceId } from './issued-id.ts';
-import { draftText, reviewForm, sizeForm, sizeInButton, sizeOf, withSize, type DraftText } from './wizard-form.ts';
+import { prioritiesFor } from './page.ts';
+import { draftText, groupOf, reviewForm, sizeForm, sizeInButton, sizeOf, withSize, type DraftText } from './wizard-form.ts';
 
 type Fields = Readonly<Record<string, Sentence>>;
 
@@ -40,8 +43,8 @@ async function loadOffer({ db }: WebDeps): Promise<Offer> {
   return { images, flavours, settings };
 }
 
-function judge(deps: WebDeps, user: User, size: Size, image: Image | undefined): Promise<Verdict> {
-  return admissionFor(deps.db, deps.clock, { user, request: { ...size, image }, config: deps.config });
+function judge(deps: WebDeps, user: User, size: Size, image: Image | undefined, antiAffinity: string | null): Promise<Verdict> {
+  return admissionFor(deps.db, deps.clock, { user, request: { ...size, image, antiAffinity }, config: deps.config });
 }
 
 const imageOf = (offer: Offer, draft: Pick<DraftText, 'imageId'>): Image | undefined => offer.images.find((image) => image.id === draft.imageId);
@@ -50,11 +53,11 @@ const draftOf = ({ config }: WebDeps, user: User, typed: Readonly<Record<string,
 
 /** A new wizard: a free name, the first image and a size that would be granted now. */
 async function freshDraft(deps: WebDeps, user: User, offer: Offer, asked: Readonly<Record<string, string>>): Promise<DraftText> {
-  const draft = draftOf(deps, user, { imageId: offer.images[0]?.id ?? '', ...asked });
+  const draft = draftOf(deps, user, { imageId: offer.images[0]?.id ?? '', ha: offer.settings.availability.defaultHa ? 'on' : '', ...asked });
   const named = draft.name === '' ? { ...draft, name: await suggestName(deps, user) } : draft;
   if (sizeKeys.every((key) => named[key] !== '')) return named;
   const size = offer.flavours[0] ?? { vcpus: 1, memoryMib: 1024, diskGib: 10 };
-  const verdict = await judge(deps, user, size, imageOf(offer, named));
+  const verdict = await judge(deps, user, size, imageOf(offer, named), groupOf(named));
   return { ...withSize(named, verdict.fits ?? size), ...Object.fromEntries(sizeKeys.filter((key) => named[key] !== '').map((key) => [key, named[key]])) };
 }
 
@@ -74,14 +77,14 @@ async function suggestName({ db }: WebDeps, user: User): Promise<string> {
 async function panel(deps: WebDeps, user: User, offer: Offer, draft: Readonly<Record<string, string | undefined>> & { readonly imageId: string }): Promise<{ verdict: Verdict; [name: string]: unknown }> {
   const size = sizeOf(draft);
   const image = imageOf(offer, draft);
-  const verdict = await judge(deps, user, size, image);
+  const verdict = await judge(deps, user, size, image, groupOf(draft));
   return { verdict, image, size, prices: offer.settings.prices, price: priceOf(size, offer.settings.prices), pollIntervalMs: deps.config.pollIntervalMs };
 }
 
 async function renderSizePage(deps: WebDeps, req: Request, res: Response, offer: Offer, draft: DraftText, fields: Fields = {}, status = 200): Promise<void> {
   const { t } = contextOf(req);
   const shown = await panel(deps, currentUser(req), offer, draft);
-  await render(req, res, 'instances/new', { title: t('instances.new.title'), scripts: ['/js/wizard.js'], ...shown, images: offer.images, flavours: offer.flavours, caps: offer.settings.caps, draft, fields }, status);
+  await render(req, res, 'instances/new', { title: t('instances.new.title'), scripts: ['/js/wizard.js'], ...shown, images: offer.images, flavours: offer.flavours, caps: offer.settings.caps, draft, fields, priorities: prioritiesFor(currentUser(req)) }, status);
 }
 
 async function renderReviewPage(deps: WebDeps, req: Request, res: Response, offer: Offer, draft: DraftText, problem: { fields?: Fields; sentence?: Sentence } = {}, status = 200): Promise<void> {
@@ -133,7 +136,7 @@ export function reviewNewInstance(deps: WebDeps): Route['handler'] {
     const parsed = parseForm(sizeForm, draft);
     const fields = parsed.ok ? await refuseChoices(deps, user, offer, parsed.value) : parsed.fields;
     if (Object.keys(fields).length > 0) return renderSizePage(deps, req, res, offer, draft, fields, 422);
-    const verdict = await judge(deps, user, sizeOf(draft), imageOf(offer, draft));
+    const verdict = await judge(deps, user, sizeOf(draft), imageOf(offer, draft), groupOf(draft));
     if (verdict.allowed) return renderReviewPage(deps, req, res, offer, draft);
     const refusal = admissionError(verdict);
     return renderSizePage(deps, req, res, offer, draft, refusal.fields, statusOfKind[refusal.kind]);
@@ -156,9 +159,10 @@ export function createInstance(deps: WebDeps): Route['handler'] {
       if (!isIssuedInstanceId(deps.config.sessionSecret, user.id, parsed.value.instanceId)) throw new AppError('not-found', say('errors.not-found'));
       const image = await selectOptionalImage(deps.db, parsed.value.imageId);
       if (image === undefined) throw new AppError('invalid', say('form.not-a-choice'), { fields: { imageId: say('form.not-a-choice') } });
-      const { instanceId, name, sshKey, userData, vcpus, memoryMib, diskGib } = parsed.value;
+      const { instanceId, name, sshKey, userData, vcpus, memoryMib, diskGib, ha, haPriority, antiAffinity } = parsed.value;
+      if (!mayGivePriority(user.role, haPriority, null)) throw priorityRefused();
       const seed = image.cloudInit ? { sshKey, userData } : { sshKey: '', userData: '' };
-      const { instance } = await submitInstanceCreate(deps.operations, { instanceId, user, name, image, size: { vcpus, memoryMib, diskGib }, ...seed });
+      const { instance } = await submitInstanceCreate(deps.operations, { instanceId, user, name, image, size: { vcpus, memoryMib, diskGib }, ha, haPriority, antiAffinity, ...seed });
       noteAudit(req, { target: instance.id, detail: instance.name });
       res.redirect(303, paths.instance(instance.id));
     } catch (error) {
@@ -170,10 +174,11 @@ export function createInstance(deps: WebDeps): Route['handler'] {
 }
 
 /** What the form's grammar cannot know. */
-async function refuseChoices({ db }: WebDeps, user: User, offer: Offer, chosen: { readonly instanceId: string; readonly name: string; readonly imageId: string }): Promise<Fields> {
+async function refuseChoices({ db }: WebDeps, user: User, offer: Offer, chosen: { readonly instanceId: string; readonly name: string; readonly imageId: string; readonly haPriority: HaPriority }): Promise<Fields> {
   const namesake = await selectOptionalInstanceByName(db, user.id, chosen.name);
   return {
     ...(namesake === undefined || namesake.id === chosen.instanceId ? {} : { name: say('instances.new.name-taken') }),
+    ...(mayGivePriority(user.role, chosen.haPriority, null) ? {} : priorityRefused().fields),
     ...(imageOf(offer, chosen) === undefined ? { imageId: say('form.not-a-choice') } : {}),
   };
 }
