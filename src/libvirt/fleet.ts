@@ -1,6 +1,13 @@
 // The hosts we manage and their connections, by our own host id.
 import { AppError, say } from '../errors.ts';
-import type { Fleet, Hypervisor, OpenHypervisor } from './hypervisor.ts';
+import type { Fleet, Hypervisor, HypervisorOptions, OpenHypervisor } from './hypervisor.ts';
+
+/**
+ * How the hosts we manage are connected to. A silent one is given up after 2 s × (3 + 1), so that a new connection is being
+ * tried when it comes back; tried every 2 s at the longest and for 5 s each, because a packet that was lost while it was
+ * away is not sent again for longer than that.
+ */
+export const fleetConnections: HypervisorOptions = { keepalive: { intervalSeconds: 2, count: 3 }, backoff: { firstMs: 250, maxMs: 2000 }, connectTimeoutMs: 5000 };
 
 export function createFleet(open: OpenHypervisor): Fleet {
   const hosts = new Map<string, Hypervisor>();
