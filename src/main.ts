@@ -4,11 +4,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { fileURLToPath } from 'node:url';
 import { createApp } from './app.ts';
+import { createAlert } from './alert.ts';
 import { systemClock as clock } from './clock.ts';
 import { ConfigError, readConfig, type Config } from './config.ts';
 import { attachConsole } from './console/attach.ts';
+import { createFencing } from './fencing/fencing.ts';
 import { createJobs } from './jobs/index.ts';
-import { createFleet } from './libvirt/fleet.ts';
+import { createFleet, fleetConnections } from './libvirt/fleet.ts';
 import type { OpenHypervisor } from './libvirt/hypervisor.ts';
 import { openHypervisor } from './libvirt/open-hypervisor.ts';
 import { createLog } from './log.ts';
@@ -21,12 +23,6 @@ import { openDatabase } from './store/db.ts';
 import { seedFlavours } from './store/flavours.ts';
 import { migrate } from './store/migrate.ts';
 
-/**
- * A silent host is given up after 2 s × (3 + 1), so that a new connection is being tried when it comes back; tried every
- * 2 s at the longest, 5 s each, because a packet that was lost while it was away is not sent again for longer than that.
- */
-const connecting = { keepalive: { intervalSeconds: 2, count: 3 }, backoff: { firstMs: 250, maxMs: 2000 }, connectTimeoutMs: 5000 } as const;
-
 const migrationsDirectory = fileURLToPath(new URL('../migrations', import.meta.url));
 
 async function main(config: Config): Promise<void> {
@@ -35,11 +31,13 @@ async function main(config: Config): Promise<void> {
   await migrate(db, { directory: migrationsDirectory, engine: config.databaseEngine, onFile: (name) => log.info({ name }, 'migrated') });
   await seedFlavours(db);
 
-  const openHost: OpenHypervisor = (uri, options) => openHypervisor(uri, { log, ...connecting, ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...options });
+  const openHost: OpenHypervisor = (uri, options) => openHypervisor(uri, { log, ...fleetConnections, ...(config.libvirtPkiPath === undefined ? {} : { pkiPath: config.libvirtPkiPath }), ...options });
   const hosts = createFleet(openHost);
-  const operations: OperationDeps = { db, hosts, openHost, clock, log, wake: () => runner.wake() };
-  const runner = createRunner(operations, { ownerId: randomUUID() });
   const mailer = createMailer(config.smtpUrl, config.mailFrom);
+  const fencing = createFencing({ directories: config.fenceAgentsPath, sessionSecret: config.sessionSecret });
+  const alert = createAlert({ db, mailer, log, publicUrl: config.publicUrl });
+  const operations: OperationDeps = { db, hosts, openHost, fencing, alert, clock, log, wake: () => runner.wake() };
+  const runner = createRunner(operations, { ownerId: randomUUID() });
   const deps = { config, db, clock, log, operations, mailer };
 
   // measured now, not while the first one waits for their login

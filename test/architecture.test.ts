@@ -12,7 +12,8 @@ const folders: Record<string, { imports: string[]; packages: string[] }> = {
   model: { imports: [], packages: [] },
   store: { imports: ['model'], packages: ['mysql2', 'zod'] },
   libvirt: { imports: ['model'], packages: ['xmlbuilder2', 'fast-xml-parser'] },
-  operations: { imports: ['model', 'store', 'libvirt'], packages: ['zod'] },
+  fencing: { imports: ['model'], packages: ['fast-xml-parser'] },
+  operations: { imports: ['model', 'store', 'libvirt', 'fencing'], packages: ['zod'] },
   jobs: { imports: ['model', 'store', 'libvirt', 'operations'], packages: ['node-cron', 'systeminformation'] },
   console: { imports: ['model', 'store'], packages: ['ws'] },
   web: {
@@ -21,7 +22,7 @@ const folders: Record<string, { imports: string[]; packages: string[] }> = {
   },
 };
 // XML, the wire and child processes are libvirt's; the model does no I/O at all
-const builtinsOnlyFor: Record<string, string[]> = { 'node:net': ['libvirt', 'console', 'web'], 'node:tls': ['libvirt'], 'node:child_process': ['libvirt', 'operations'] };
+const builtinsOnlyFor: Record<string, string[]> = { 'node:net': ['libvirt', 'console', 'web'], 'node:tls': ['libvirt'], 'node:child_process': ['libvirt', 'fencing', 'operations'] };
 const wires = new Set(['main.ts', 'app.ts', 'admin.ts']);
 
 interface Import { readonly from: string; readonly to: string; readonly specifier: string; readonly typeOnly: boolean }

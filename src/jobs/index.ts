@@ -7,6 +7,7 @@ import { createCheckHosts } from './check-hosts.ts';
 import { createCollectMetrics } from './collect-metrics.ts';
 import { evaluateGate } from './evaluate-gate.ts';
 import { purgeExpired } from './purge-expired.ts';
+import { createRecoverHosts } from './recover-hosts.ts';
 import { reconcileHosts, reconcilePools } from './reconcile-hosts.ts';
 import { createSchedule, type Job, type Schedule } from './schedule.ts';
 import { createWatchHosts, defaultWatch } from './watch-hosts.ts';
@@ -20,6 +21,7 @@ export function createJobs(deps: JobDeps, { ownerId }: { readonly ownerId: strin
     // a short lease: while a dead portal keeps it nobody notices a dead host
     { name: 'watch-hosts', every: defaultWatch.everyMs, leaseMs: 10_000, run: createWatchHosts(deps) },
     { name: 'check-in-hosts', every: 2000, leaseMs: 10_000, run: (signal) => checkInHosts(deps, signal) },
+    { name: 'recover-hosts', every: 2000, leaseMs: 10_000, run: createRecoverHosts(deps) },
     { name: 'sync-fleet', every: everyPoll, everywhere: true, run: () => syncFleet(deps) },
     {
       name: 'collect-metrics',

@@ -86,6 +86,12 @@ export const isOperationInvalid = (error: unknown): boolean => hasCode(error, er
 /** somebody else works on the same domain just now: the same call may succeed a little later */
 export const isHostBusy = (error: unknown): boolean => hasCode(error, errorCode.operationTimeout);
 export const isOperationAborted = (error: unknown): boolean => hasCode(error, errorCode.operationAborted);
+/**
+ * QEMU did not start because another one has the disk open (image locks), or virtlockd's lease is held. It says nothing
+ * about who holds it.
+ */
+export const isImageLocked = (error: unknown): boolean =>
+  error instanceof LibvirtError && /failed to get "?(?:write|consistent read|shared "?write"?)"? lock|resource busy: lockspace resource|failed to acquire lock/i.test(error.message);
 /** the daemon's driver has no such function */
 export const isNotSupported = (error: unknown): boolean =>
   hasCode(error, errorCode.noSupport, errorCode.operationUnsupported, errorCode.argumentUnsupported);

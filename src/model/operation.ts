@@ -1,11 +1,13 @@
 // One piece of background work, with steps and progress.
 import type { Sentence } from '../errors.ts';
+import type { Role } from './access.ts';
 
 export const operationStates = ['queued', 'running', 'undoing', 'done', 'failed', 'cancelled'] as const;
 export type OperationState = (typeof operationStates)[number];
 
 export const operationKinds = [
-  'instance-create', 'instance-start', 'instance-shutdown', 'instance-force-off', 'instance-reboot', 'instance-delete',
+  'instance-create', 'instance-start', 'instance-shutdown', 'instance-force-off', 'instance-reboot', 'instance-delete', 'instance-migrate',
+  'instance-recover', 'host-recover', 'host-drill',
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];
 
@@ -40,6 +42,11 @@ export interface OperationStep {
   readonly startedAt: number | null;
   readonly endedAt: number | null;
   readonly error: Sentence | null;
+}
+
+/** An owner who could stop a move could stop a maintenance. */
+export function mayCancel(role: Role, { kind }: Pick<Operation, 'kind'>): boolean {
+  return role === 'admin' || (kind !== 'instance-migrate' && kind !== 'instance-recover');
 }
 
 export function isEnded(state: OperationState): boolean {

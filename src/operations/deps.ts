@@ -1,5 +1,7 @@
 // What operations are given. Web passes it on without looking inside: web never imports libvirt.
 import type { Clock } from '../clock.ts';
+import type { Sentence } from '../errors.ts';
+import type { Fencing } from '../fencing/fencing.ts';
 import type { Fleet, OpenHypervisor } from '../libvirt/hypervisor.ts';
 import type { Log } from '../log.ts';
 import type { Database } from '../store/db.ts';
@@ -12,6 +14,10 @@ export interface OperationDeps {
   readonly openHost: OpenHypervisor;
   readonly clock: Clock;
   readonly log: Log;
+  /** switches hosts off and on by their fence agents */
+  readonly fencing: Fencing;
+  /** Tells the admins, by mail where there is a server for it. Returns at once and never throws. */
+  alert(sentence: Sentence): void;
   /** tells this process's runner that there is work now; other portals find it by polling */
   wake(): void;
 }

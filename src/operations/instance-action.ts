@@ -5,10 +5,13 @@ import { instanceRefuses, statesFor, type Instance, type InstanceAction } from '
 import type { Operation } from '../model/operation.ts';
 import type { User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
+import { selectOptionalHost } from '../store/hosts.ts';
 import { claimInstance, selectOptionalInstance } from '../store/instances.ts';
 import { insertOperation, selectOperation } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { definitions } from './index.ts';
+import { restartElsewhere } from './instance-recover.ts';
+import { restartElsewhere } from './instance-recover.ts';
 
 export type PowerAction = Exclude<InstanceAction, 'console' | 'migrate'>;
 export const powerActions = ['start', 'shutdown', 'force-off', 'reboot', 'delete'] as const satisfies readonly PowerAction[];
@@ -21,10 +24,20 @@ export interface ActionRequest {
   readonly actor: Pick<User, 'id'> | null;
 }
 
-/** Takes the instance and queues the work. Throws conflict, in instanceRefuses' words, when it cannot be done now. */
+/**
+ * Takes the instance and queues the work. Throws conflict, in instanceRefuses' words, when it cannot be done now. One whose
+ * host has failed for good is started on another.
+ */
 export async function submitInstanceAction(deps: OperationDeps, { action, instance, actor }: ActionRequest): Promise<Operation> {
   const refusal = instanceRefuses(action, instance);
   if (refusal !== undefined) throw new AppError('conflict', refusal);
+  if (action === 'start' && instance.hostId !== null) {
+    const host = await selectOptionalHost(deps.db, instance.hostId);
+    if (host?.state === 'fenced') return restartElsewhere(deps, instance, actor);
+    // what runs there would hold up its emptying
+    if (host?.wish === 'maintenance') throw new AppError('conflict', say('instances.trouble.maintenance-off', { host: host.name }));
+  }
+  if (action === 'start' && (await isHomeFenced(deps.db, instance))) return restartElsewhere(deps, instance, actor);
   const definition = definitions[`instance-${action}`];
   const operationId = randomUUID();
   const createdAt = deps.clock.now();
@@ -38,6 +51,11 @@ export async function submitInstanceAction(deps: OperationDeps, { action, instan
   });
   deps.wake();
   return selectOperation(deps.db, operationId);
+}
+
+/** Its host is proven to run nothing: it starts on another one. */
+async function isHomeFenced(db: Db, { hostId }: Instance): Promise<boolean> {
+  return hostId !== null && (await selectOptionalHost(db, hostId))?.state === 'fenced';
 }
 
 /** Another was faster, unless this is our own transaction again after its answer was lost. */

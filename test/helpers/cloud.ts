@@ -4,8 +4,9 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '../../src/clock.ts';
+import type { Sentence } from '../../src/errors.ts';
 import { createFleet } from '../../src/libvirt/fleet.ts';
-import type { Fleet } from '../../src/libvirt/hypervisor.ts';
+import type { Fleet, HypervisorOptions } from '../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
 import { createLog } from '../../src/log.ts';
 import type { Image } from '../../src/model/image.ts';
@@ -25,6 +26,7 @@ import { selectOperation, selectOperationSteps } from '../../src/store/operation
 import { upsertPool } from '../../src/store/storage-pools.ts';
 import { insertUser, selectUser } from '../../src/store/users.ts';
 import { createTestDatabase } from './database.ts';
+import { testFencing } from './fence-agent.ts';
 import { startFakeLibvirtd, type FakeLibvirtd, type FakeLibvirtdOptions } from './fake-libvirtd/index.ts';
 
 const gib = 1024 ** 3;
@@ -42,6 +44,8 @@ export interface CloudOptions {
   readonly cpus?: number;
   readonly quota?: number;
   readonly cloudInit?: boolean;
+  /** how hosts are connected to */
+  readonly connections?: HypervisorOptions;
 }
 
 export interface Cloud {
@@ -55,6 +59,8 @@ export interface Cloud {
   readonly image: Image;
   /** milliseconds the clock is ahead */
   readonly time: { ahead: number };
+  /** what admins were told */
+  readonly alerts: readonly Sentence[];
   startRunner(options?: Partial<RunnerOptions>): Runner;
   create(name?: string, size?: Size): Promise<SubmittedInstance>;
   act(instanceId: string, action: PowerAction): Promise<Operation>;
@@ -74,17 +80,18 @@ export async function createCloud(options: CloudOptions = {}): Promise<Cloud> {
   const fakes = await Promise.all((options.fakes ?? [{}]).map((fake) => startFakeLibvirtd({ acpiDelayMs: 20, ...fake })));
   const time = { ahead: 0 };
   const clock: Clock = { now: () => Date.now() + time.ahead };
-  const hosts = createFleet((uri, more) => openHypervisor(uri, more));
+  const hosts = createFleet((uri, more) => openHypervisor(uri, { ...options.connections, ...more }));
   const runners: Runner[] = [];
+  const alerts: Sentence[] = [];
   const deps: OperationDeps = {
-    db, hosts, openHost: openHypervisor, clock, log: createLog(process.env['TEST_LOG'] ?? 'silent'), wake: () => runners.forEach((runner) => runner.wake()),
+    db, hosts, openHost: openHypervisor, fencing: testFencing(), alert: (sentence) => void alerts.push(sentence), clock, log: createLog(process.env['TEST_LOG'] ?? 'silent'), wake: () => runners.forEach((runner) => runner.wake()),
   };
   const hostIds = await insertHosts(db, fakes, options.cpus ?? 64, hosts);
   const image = await insertBase(db, hostIds, fakes, options.cloudInit ?? true);
   const user = await insertOwner(db, options.quota ?? 1000);
 
   const cloud: Cloud = {
-    db, url: database.url, deps, fakes, hostIds, user, image, time,
+    db, url: database.url, deps, fakes, hostIds, user, image, time, alerts,
     fake: fakes[0] as FakeLibvirtd,
     startRunner(more = {}) {
       const runner = createRunner(deps, { ownerId: randomUUID(), ...quickRunner, ...more });

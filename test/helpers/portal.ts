@@ -7,6 +7,7 @@ import { createApp } from '../../src/app.ts';
 import { systemClock, type Clock } from '../../src/clock.ts';
 import { readConfig, type Config } from '../../src/config.ts';
 import { attachConsole } from '../../src/console/attach.ts';
+import { createFencing } from '../../src/fencing/fencing.ts';
 import { createFleet } from '../../src/libvirt/fleet.ts';
 import type { OpenHypervisor } from '../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
@@ -58,7 +59,10 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
   const clock = options.clock ?? systemClock;
   const openHost: OpenHypervisor = (uri, open) => openHypervisor(uri, { connectTimeoutMs: 3000, ...open });
   const hosts = createFleet(openHost);
-  const operations: OperationDeps = { db: database.db, hosts, openHost, clock, log, wake: () => runner?.wake() };
+  const operations: OperationDeps = {
+    db: database.db, hosts, openHost, fencing: createFencing({ directories: config.fenceAgentsPath, sessionSecret: config.sessionSecret }), alert: () => undefined, clock, log,
+    wake: () => runner?.wake(),
+  };
   const runner = options.runner === false ? undefined : createRunner(operations, { ownerId: crypto.randomUUID() });
   const deps: WebDeps = { config, db: database.db, clock, log, operations, mailer: createMailer(config.smtpUrl, config.mailFrom) };
   server.on('request', createApp(deps));

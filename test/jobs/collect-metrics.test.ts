@@ -19,6 +19,7 @@ import { insertHost, selectHost, selectHosts } from '../../src/store/hosts.ts';
 import { selectOptionalInstance } from '../../src/store/instances.ts';
 import { insertHostSamples, selectHostSampleRange, selectInstanceSampleRange, selectLatestHostSamples, selectPoolSampleRange } from '../../src/store/samples.ts';
 import { selectPools, upsertPool } from '../../src/store/storage-pools.ts';
+import { testFencing } from '../helpers/fence-agent.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 import { startFakeLibvirtd, type FakeLibvirtd, type FakeLibvirtdOptions } from '../helpers/fake-libvirtd/index.ts';
 import { makeInstance, startDomain } from '../helpers/instances.ts';
@@ -32,7 +33,7 @@ let fakes: FakeLibvirtd[];
 
 before(async () => {
   database = await createTestDatabase();
-  deps = { db: database.db, hosts: createFleet((uri) => openHypervisor(uri, { connectTimeoutMs: 1000 })), openHost: openHypervisor, clock: systemClock, log: createLog('silent'), wake: () => undefined };
+  deps = { db: database.db, hosts: createFleet((uri) => openHypervisor(uri, { connectTimeoutMs: 1000 })), openHost: openHypervisor, fencing: testFencing(), alert: () => undefined, clock: systemClock, log: createLog('silent'), wake: () => undefined };
 });
 after(async () => {
   await deps.hosts.close();

@@ -9,6 +9,7 @@ import type { OperationDeps } from '../../src/operations/deps.ts';
 import { createRunner } from '../../src/operations/runner.ts';
 import { openDatabase } from '../../src/store/db.ts';
 import { quickRunner } from '../helpers/cloud.ts';
+import { testFencing } from '../helpers/fence-agent.ts';
 
 export interface KillPoint {
   readonly operationId: string;
@@ -25,7 +26,7 @@ export interface Doom {
 process.once('message', (doom: Doom) => {
   const hosts = createFleet(openHypervisor);
   hosts.sync(doom.hosts);
-  const deps: OperationDeps = { db: openDatabase([doom.databaseUrl], { connectionLimit: 10 }), hosts, openHost: openHypervisor, clock: systemClock, log: createLog('silent'), wake: () => undefined };
+  const deps: OperationDeps = { db: openDatabase([doom.databaseUrl], { connectionLimit: 10 }), hosts, openHost: openHypervisor, fencing: testFencing(), alert: () => undefined, clock: systemClock, log: createLog('silent'), wake: () => undefined };
   const standAt = (when: KillPoint['when']) => async (operationId: string, step: string, direction: 'run' | 'undo') => {
     const point = doom.points.find((each) => each.operationId === operationId && each.step === step && each.direction === direction && each.when === when);
     if (point === undefined) return;

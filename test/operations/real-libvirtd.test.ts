@@ -22,6 +22,7 @@ import { selectOperation, selectOperationSteps } from '../../src/store/operation
 import { updateSettings } from '../../src/store/settings.ts';
 import { upsertPool } from '../../src/store/storage-pools.ts';
 import { insertUser, selectUser } from '../../src/store/users.ts';
+import { testFencing } from '../helpers/fence-agent.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 import { startPrivateLibvirtd, whyNoLibvirtd, type PrivateLibvirtd } from '../helpers/private-libvirtd.ts';
 
@@ -43,7 +44,7 @@ describe('on a real libvirtd', { skip: whyNoLibvirtd() }, () => {
     await run('qemu-img', ['create', '-q', '-f', 'qcow2', `${libvirtd.poolPath}/blank.qcow2`, '64M']);
     const { db } = database;
     const hosts = createFleet(openHypervisor);
-    deps = { db, hosts, openHost: openHypervisor, clock: { now: () => Date.now() }, log: createLog('silent'), wake: () => runner.wake() };
+    deps = { db, hosts, openHost: openHypervisor, fencing: testFencing(), alert: () => undefined, clock: { now: () => Date.now() }, log: createLog('silent'), wake: () => runner.wake() };
     const hostId = randomUUID();
     await insertHost(db, { id: hostId, name: 'real', uri: libvirtd.uri, consoleAddress: libvirtd.address, network: libvirtd.network, virtTypeWish: 'qemu', createdAt: 0 });
     await updateHostFacts(db, hostId, { virtType: 'qemu', arch: 'x86_64', cpuModel: null, libvirtVersion: null, qemuVersion: null, hostUuid: null, cpus: 2, memoryMib: 4096 });

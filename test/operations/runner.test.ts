@@ -13,6 +13,7 @@ import type { OperationDeps } from '../../src/operations/deps.ts';
 import { createRunner, type Runner, type RunnerOptions } from '../../src/operations/runner.ts';
 import type { Definition, Step, StepRun } from '../../src/operations/step.ts';
 import { insertOperation, selectOperation, selectOperationSteps } from '../../src/store/operations.ts';
+import { testFencing } from '../helpers/fence-agent.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
 const kind = 'instance-start';
@@ -25,7 +26,7 @@ const runners: Runner[] = [];
 before(async () => {
   database = await createTestDatabase();
   deps = {
-    db: database.db, hosts: createFleet(() => assert.fail('no host is needed here')), openHost: () => assert.fail('no host is needed here'),
+    db: database.db, hosts: createFleet(() => assert.fail('no host is needed here')), openHost: () => assert.fail('no host is needed here'), fencing: testFencing(), alert: () => undefined,
     clock: { now: () => Date.now() }, log: createLog('silent'), wake: () => undefined,
   };
 });

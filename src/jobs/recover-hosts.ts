@@ -1,0 +1,39 @@
+// Sees to hosts that have been lost for longer than the grace, and to instances that are still owed a restart. It only
+// submits: several portals, or the same one again, find the recovery that goes on already.
+import { say } from '../errors.ts';
+import { hostsToRecover, suspectsOwnNetwork } from '../model/recovery.ts';
+import type { OperationDeps } from '../operations/deps.ts';
+import { submitHostRecover } from '../operations/host-recover.ts';
+import { selectHosts } from '../store/hosts.ts';
+import { selectHostsOwingRestarts, selectInhabitedHostIds, selectOpenRecoveries, selectRecoveriesByHost } from '../store/recoveries.ts';
+import { selectSettings } from '../store/settings.ts';
+
+/** After a recovery that failed by a fault of ours the next one waits for so long, milliseconds. */
+const afterFailureMs = 60_000;
+
+/** The run of the job; it remembers whether the admins were told that our own network is in doubt. */
+export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
+  let toldOfIsolation = false;
+
+  return async () => {
+    const { db, clock } = deps;
+    const { availability } = await selectSettings(db);
+    if (!availability.enabled) return;
+    const hosts = await selectHosts(db);
+    const isolated = suspectsOwnNetwork(hosts);
+    if (isolated && !toldOfIsolation) deps.alert(say('recovery.alert.isolated', { total: hosts.filter((host) => host.state === 'unreachable').length }));
+    toldOfIsolation = isolated;
+    const due = hostsToRecover(hosts, availability.graceSeconds, clock.now());
+    const owing = hosts.some((host) => host.state === 'fenced') ? await selectHostsOwingRestarts(db) : [];
+    if (due.length === 0 && owing.length === 0) return;
+    const [inhabited, open] = await Promise.all([selectInhabitedHostIds(db), selectOpenRecoveries(db)]);
+    const begun = new Set(open.map((recovery) => recovery.hostId));
+    const wanted = hosts.filter((host) => !begun.has(host.id) && (owing.includes(host.id) || (due.includes(host) && inhabited.has(host.id))));
+    for (const host of wanted) {
+      const [last] = await selectRecoveriesByHost(db, host.id, 1);
+      if (last?.state === 'failed' && clock.now() - (last.endedAt ?? 0) < afterFailureMs) continue;
+      await submitHostRecover(deps, host, { actor: null });
+      deps.log.warn({ hostId: host.id, host: host.name, state: host.state }, 'recovery of a host begins');
+    }
+  };
+}
