@@ -1,7 +1,7 @@
 // Background work, for whoever asked for it and whoever owns what it is done to.
 import { z } from 'zod';
 import { AppError, say } from '../../errors.ts';
-import { operationKinds, operationStates, stepStates, type Operation, type OperationStep } from '../../model/operation.ts';
+import { mayCancel, operationKinds, operationStates, stepStates, type Operation, type OperationStep } from '../../model/operation.ts';
 import type { User } from '../../model/user.ts';
 import { requestCancel } from '../../operations/cancel.ts';
 import { selectOptionalInstance } from '../../store/instances.ts';
@@ -88,6 +88,7 @@ export function operationEndpoints(deps: WebDeps): Endpoint[] {
       handler: async ({ params, user, context, note }) => {
         const operation = await loadOperation(deps, user, params.id);
         note({ target: operation.id, detail: operation.kind });
+        if (!mayCancel(user.role, operation)) throw new AppError('forbidden', say('operations.cancel.admins-only'));
         await requestCancel(deps.operations, operation);
         return accepted(await loadOperation(deps, user, params.id), context);
       },

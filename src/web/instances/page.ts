@@ -6,7 +6,7 @@ import {
 } from '../../model/instance.ts';
 import { hostStatus, type Host } from '../../model/host.ts';
 import { movePercent, type Move } from '../../model/move.ts';
-import type { Operation, OperationStep } from '../../model/operation.ts';
+import { mayCancel, type Operation, type OperationStep } from '../../model/operation.ts';
 import { priceOf } from '../../model/price.ts';
 import type { Settings } from '../../model/settings.ts';
 import type { User } from '../../model/user.ts';
@@ -20,6 +20,7 @@ import { selectMovesByInstance } from '../../store/moves.ts';
 import { selectOperationsByInstance, selectOperationSteps } from '../../store/operations.ts';
 import { selectSettings } from '../../store/settings.ts';
 import { selectUserNames } from '../../store/users.ts';
+import { loadMoveForm } from '../admin/moves/form.ts';
 import { contextOf, currentUser } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { formatFor } from '../format.ts';
@@ -68,7 +69,8 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
     scripts: ['/js/live.js', '/js/operation.js', '/js/charts.js'],
     refreshSeconds: work.operation === undefined ? 0 : refreshSeconds,
     instance, image, host, diary, whyHere, names, ...work,
-    move: openMove(instance, moves), movePercent,
+    move: openMove(instance, moves), movePercent, mayCancel,
+    moveForm: user.role === 'admin' ? await loadMoveForm(db, instance) : undefined,
     trouble: troubleOf(instance, host, settings),
     owner: instance.userId === user.id ? undefined : names.get(instance.userId),
     refusals: refusalsOf(instance),

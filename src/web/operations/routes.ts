@@ -1,7 +1,7 @@
 // One operation: its page, the same as JSON, its progress as a fragment, and the button that cancels it.
 import type { Request } from 'express';
 import { AppError, say } from '../../errors.ts';
-import { isEnded, type Operation } from '../../model/operation.ts';
+import { isEnded, mayCancel, type Operation } from '../../model/operation.ts';
 import { requestCancel } from '../../operations/cancel.ts';
 import { selectOptionalInstance } from '../../store/instances.ts';
 import { selectOptionalOperation, selectOperationSteps } from '../../store/operations.ts';
@@ -35,7 +35,7 @@ function showOperation(deps: WebDeps): Route['handler'] {
       operation.instanceId === null ? undefined : selectOptionalInstance(deps.db, operation.instanceId),
     ]);
     await render(req, res, 'operations/show', {
-      title: t(`operations.kind.${operation.kind}`), scripts: ['/js/operation.js'], refreshSeconds: isEnded(operation.state) ? 0 : refreshSeconds, operation, steps, instance,
+      title: t(`operations.kind.${operation.kind}`), scripts: ['/js/operation.js'], refreshSeconds: isEnded(operation.state) ? 0 : refreshSeconds, operation, steps, instance, mayCancel,
     });
   };
 }
@@ -43,7 +43,7 @@ function showOperation(deps: WebDeps): Route['handler'] {
 function showProgress(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const operation = await loadOperation(deps, req);
-    await renderFragment(req, res, 'operations/progress', { operation, steps: await selectOperationSteps(deps.db, operation.id) });
+    await renderFragment(req, res, 'operations/progress', { operation, steps: await selectOperationSteps(deps.db, operation.id), mayCancel });
   };
 }
 
@@ -66,6 +66,7 @@ function cancelOperation(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const operation = await loadOperation(deps, req);
     noteAudit(req, { target: operation.instanceId ?? operation.id, detail: operation.kind });
+    if (!mayCancel(currentUser(req).role, operation)) throw new AppError('forbidden', say('operations.cancel.admins-only'));
     await requestCancel(deps.operations, operation).catch((error: unknown) => {
       // too late: the page shows how it went
       if (!(error instanceof AppError) || error.kind !== 'conflict') throw error;
