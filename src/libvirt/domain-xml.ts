@@ -129,7 +129,7 @@ function addVnc(devices: Builder, listen: string, password: string): void {
 
 const randomPassword = (): string => randomBytes(6).toString('base64url');
 
-export interface ParsedDisk { readonly device: string; readonly path: string | null; readonly format: string | null; readonly target: string; readonly bus: string | null }
+export interface ParsedDisk { readonly device: string; readonly path: string | null; readonly format: string | null; readonly target: string; readonly bus: string | null; readonly readonly: boolean }
 export interface ParsedInterface { readonly kind: string; readonly source: string | null; readonly mac: string | null; readonly device: string | null }
 export interface ParsedDomain {
   readonly uuid: string;
@@ -144,6 +144,13 @@ export interface ParsedDomain {
   readonly interfaces: readonly ParsedInterface[];
   readonly vcpus: number;
   readonly memoryMib: number;
+  /** e.g. pc-i440fx-7.2, as libvirt made it of "pc"; null: none said */
+  readonly machine: string | null;
+}
+
+/** The <cpu> of a domain as XML of its own, for comparing it with a host; undefined: it has none. */
+export function cpuXmlOf(domainXml: string): string | undefined {
+  return create(domainXml).root().find((node) => node.node.nodeName === 'cpu', false, false)?.toString();
 }
 
 /** Throws for what is not XML. */
@@ -163,6 +170,7 @@ export function parseDomainXml(xml: string): ParsedDomain {
     interfaces: findAll(devices, 'interface').map(parseInterface),
     vcpus: Number(textAt(root, 'vcpu') ?? 0),
     memoryMib: memoryMib(find(root, 'memory')),
+    machine: find(root, 'os', 'type')?.attributes['machine'] ?? null,
   };
 }
 
@@ -188,6 +196,7 @@ function parseDisk(node: XmlElement): ParsedDisk {
     format: find(node, 'driver')?.attributes['type'] ?? null,
     target: find(node, 'target')?.attributes['dev'] ?? '',
     bus: find(node, 'target')?.attributes['bus'] ?? null,
+    readonly: find(node, 'readonly') !== undefined,
   };
 }
 

@@ -81,7 +81,8 @@ export interface ConnectionStatus {
 
 export interface MigrateInput {
   readonly destinationUri: string;
-  readonly params: Readonly<Record<string, TypedParamInput>>;
+  /** a list stands for several parameters of one name */
+  readonly params: Readonly<Record<string, TypedParamInput | readonly TypedParamInput[]>>;
   /** VIR_MIGRATE_* as bits */
   readonly flags: number;
 }

@@ -21,6 +21,8 @@ export interface VolumeDescription {
   readonly format: string;
   readonly capacityBytes: number;
   readonly allocationBytes: number;
+  /** length of the file: what a download gives */
+  readonly fileBytes: number;
   readonly backingPath: string | null;
   readonly encrypted: boolean;
   /** when the file was written last, by the clock of the machine that keeps it, ms UTC; null: not told */
@@ -37,6 +39,7 @@ export function readVolumeXml(xml: string): VolumeDescription {
     format: find(root, 'target', 'format')?.attributes['type'] ?? '',
     capacityBytes: Number(textAt(root, 'capacity') ?? 0),
     allocationBytes: Number(textAt(root, 'allocation') ?? 0),
+    fileBytes: Number(textAt(root, 'physical') ?? 0),
     backingPath: backing === undefined ? null : (textAt(backing, 'path') ?? ''),
     encrypted: find(root, 'target', 'encryption') !== undefined,
     modifiedAt: secondsToMs(textAt(root, 'target', 'timestamps', 'mtime')),

@@ -62,6 +62,18 @@ export function parseUri(uri: string): LibvirtUri {
   };
 }
 
+/**
+ * The URI by which another host reaches this one: without keys, certificates and files, whose paths are those of this
+ * machine. undefined: it leads to this machine itself, or names no host.
+ */
+export function peerUri(uri: string): string | undefined {
+  const { transport, host, port, user, remoteUri } = parseUri(uri);
+  if (host === null || host === 'localhost' || host === '::1' || host.startsWith('127.')) return undefined;
+  const [driver, path] = remoteUri.split('://');
+  const address = `${user === null ? '' : `${encodeURIComponent(user)}@`}${host.includes(':') ? `[${host}]` : host}${port === null ? '' : `:${port}`}`;
+  return `${driver}+${transport}://${address}${path}`;
+}
+
 /** A password in a URI is refused, and must not come back in the refusal. */
 function withoutSecrets(uri: string): string {
   return uri.replace(/\/\/[^@/]*@/, '//…@');

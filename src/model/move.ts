@@ -48,6 +48,9 @@ export interface Move extends MoveProgress {
   readonly withDisk: boolean;
   readonly fromHostId: string;
   readonly toHostId: string;
+  /** the pools its disk is copied between; null: it stays in its pool */
+  readonly fromPoolId: string | null;
+  readonly toPoolId: string | null;
   readonly trigger: MoveTrigger;
   readonly why: Sentence;
   /** the operation that asked for several moves at once */
@@ -64,6 +67,13 @@ export interface Move extends MoveProgress {
   /** when the hosts were told to begin; from then on both must be asked where the instance is */
   readonly begunAt: number | null;
   readonly endedAt: number | null;
+}
+
+/** What libvirt counted of a move that has arrived; null: it did not say. */
+export interface MoveFigures {
+  readonly downtimeMs: number | null;
+  readonly transferredBytes: number | null;
+  readonly iteration: number | null;
 }
 
 /** How many moves may go on at once: away from one host, into one host, and in all. */

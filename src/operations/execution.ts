@@ -12,7 +12,7 @@ import {
 import type { OperationDeps } from './deps.ts';
 import { failureSentence, HostFencedError, isBug, isWorthWaiting } from './failure.ts';
 import { keepLease, type KeptLease } from './lease.ts';
-import type { Definition, OperationContext, RunAgain, Step, StepRun } from './step.ts';
+import { TooLateToUndoError, type Definition, type OperationContext, type RunAgain, type Step, type StepRun } from './step.ts';
 
 export interface ExecutionTimes {
   /** A dead portal's operations stand still for this long; shorter than a hiccup of the database, and work is done twice. */
@@ -189,6 +189,15 @@ export class Execution {
     return this.#back();
   }
 
+  /** What was to be undone has passed its point of no return: the cancellation came too late, or the failure was none. */
+  async #turnForward(): Promise<string> {
+    await this.#change(this.#deps.db, {
+      state: 'running', error: null, cancelRequested: false, context: this.#context, note: null, waitingSince: null, attempts: 0,
+      runAfter: Math.ceil(this.#deps.clock.now() + this.#times.retryMs / 10), release: true,
+    });
+    return 'turned';
+  }
+
   /** Newest first, from the last step that may have begun. */
   async #back(): Promise<string> {
     this.#cancellable = false;
@@ -203,6 +212,7 @@ export class Execution {
       } catch (error) {
         if (this.#lease.lost.aborted) throw new LeaseLost();
         if (this.#abort.signal.aborted) return this.#park(undefined);
+        if (error instanceof TooLateToUndoError) return this.#turnForward();
         this.#report(step, 'undo', error);
         // nothing of it runs there; what lies there is looked through when the host checks in
         if (!(error instanceof HostFencedError)) {

@@ -4,6 +4,7 @@ import type { Sentence } from '../errors.ts';
 import type { Host } from '../model/host.ts';
 import type { Instance, InstanceState } from '../model/instance.ts';
 import type { MoveTally } from '../model/maintenance.ts';
+import type { MoveFigures } from '../model/move.ts';
 import type { Operation, OperationKind } from '../model/operation.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Db } from '../store/db.ts';
@@ -20,6 +21,14 @@ export interface OperationContext {
   readonly pressedAt?: number;
   /** seconds that the guest was given, for the words at the end */
   readonly timeoutSeconds?: number;
+  /** what libvirt counted of a move that has arrived */
+  readonly figures?: MoveFigures;
+  /** why a move failed, when the hosts could not both be asked where it is */
+  readonly moveFailure?: Sentence;
+  /** the target has the whole disk; absent: an empty one, which the migration fills */
+  readonly diskCopied?: boolean;
+  /** until when a silent source is waited for after a move, ms UTC */
+  readonly releaseUntil?: number;
   /** what came of a host's emptying or return */
   readonly tally?: MoveTally;
 }
@@ -49,6 +58,9 @@ export interface StepRun {
 export interface RunAgain {
   readonly againAfterMs: number;
 }
+
+/** Thrown by an undo that finds its step past the point of no return: the operation goes on forward, cancelled or not. */
+export class TooLateToUndoError extends Error {}
 
 export interface Step {
   readonly name: string;

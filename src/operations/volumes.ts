@@ -7,10 +7,12 @@ import { buildVolumeXml, type VolumeSpec } from '../libvirt/volume-xml.ts';
 import type { Image } from '../model/image.ts';
 
 export const diskVolume = (instanceId: string): string => `${instanceId}.qcow2`;
+/** a disk without its image, made to be copied elsewhere */
+export const copyVolume = (instanceId: string): string => `${instanceId}-copy.qcow2`;
 export const seedVolume = (instanceId: string): string => `${instanceId}-seed.iso`;
 /** The instance that a volume of such a name belongs to; undefined: not one of ours. */
 export function volumeOwner(volume: string): string | undefined {
-  return /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:\.qcow2|-seed\.iso)$/.exec(volume)?.[1];
+  return /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:(?:-copy)?\.qcow2|-seed\.iso)$/.exec(volume)?.[1];
 }
 
 const gib = 1024 ** 3;

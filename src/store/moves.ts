@@ -1,7 +1,7 @@
 // Moves of instances between hosts: the diary, and the queue. At most so many go on at once, on any number of portals:
 // who gives places away holds the guard row, and a move that has a place is `moving` until it has ended.
 import { AppError, say, type Sentence } from '../errors.ts';
-import { movesToStart, type Move, type MoveLimits, type MoveProgress, type MoveState } from '../model/move.ts';
+import { movesToStart, type Move, type MoveLimits, type MoveProgress, type MoveState, type MoveTrigger } from '../model/move.ts';
 import { columnToSentence, sentenceToColumn } from './columns.ts';
 import type { Db, SqlValue } from './db.ts';
 
@@ -16,6 +16,8 @@ interface MoveRow {
   readonly from_host_name: string;
   readonly to_host_id: string;
   readonly to_host_name: string;
+  readonly from_pool_id: string | null;
+  readonly to_pool_id: string | null;
   readonly trigger: Move['trigger'];
   readonly why: string;
   readonly batch_id: string | null;
@@ -37,8 +39,8 @@ interface MoveRow {
   readonly ended_at: number | null;
 }
 
-const columns = `id, instance_id, instance_name, user_id, kind, with_disk, from_host_id, from_host_name, to_host_id, to_host_name, \`trigger\`, why,
-  batch_id, actor_id, state, phase, transferred_bytes, remaining_bytes, total_bytes, dirty_bytes_per_second, iteration, eta_ms, progress_at,
+const columns = `id, instance_id, instance_name, user_id, kind, with_disk, from_host_id, from_host_name, to_host_id, to_host_name, from_pool_id, to_pool_id,
+  \`trigger\`, why, batch_id, actor_id, state, phase, transferred_bytes, remaining_bytes, total_bytes, dirty_bytes_per_second, iteration, eta_ms, progress_at,
   downtime_ms, error, created_at, started_at, begun_at, ended_at`;
 
 function toMove(row: MoveRow): Move {
@@ -53,6 +55,8 @@ function toMove(row: MoveRow): Move {
     fromHostName: row.from_host_name,
     toHostId: row.to_host_id,
     toHostName: row.to_host_name,
+    fromPoolId: row.from_pool_id,
+    toPoolId: row.to_pool_id,
     trigger: row.trigger,
     why: columnToSentence(row.why) ?? { key: 'errors.unknown' },
     batchId: row.batch_id,
@@ -98,6 +102,9 @@ export interface MoveFilter {
   readonly hostId?: string | undefined;
   readonly instanceId?: string | undefined;
   readonly batchId?: string | undefined;
+  readonly trigger?: MoveTrigger | undefined;
+  /** only those that have ended */
+  readonly ended?: boolean | undefined;
 }
 
 /** Newest first. `total` counts what the filter lets through. */
@@ -113,6 +120,8 @@ export async function selectMovesPage(db: Db, filter: MoveFilter): Promise<{ mov
   where('(from_host_id = ? OR to_host_id = ?)', filter.hostId, filter.hostId);
   where('instance_id = ?', filter.instanceId);
   where('batch_id = ?', filter.batchId);
+  where('`trigger` = ?', filter.trigger);
+  if (filter.ended === true) conditions.push("state IN ('done', 'failed', 'cancelled')");
   const clause = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const rows = await db.query<MoveRow>(
     `SELECT ${columns} FROM moves ${clause} ORDER BY created_at DESC, id LIMIT ? OFFSET ?`, [...params, filter.pageSize, (filter.page - 1) * filter.pageSize],
@@ -141,16 +150,17 @@ export async function selectMovesByInstance(db: Db, instanceId: string, limit = 
 export type NewMove = Pick<
   Move,
   'id' | 'instanceId' | 'instanceName' | 'userId' | 'kind' | 'withDisk' | 'fromHostId' | 'fromHostName' | 'toHostId' | 'toHostName' | 'trigger' | 'why' | 'batchId' | 'actorId' | 'createdAt'
->;
+> & Partial<Pick<Move, 'fromPoolId' | 'toPoolId'>>;
 
-/** Inserts it at the end of the queue. */
+/** Inserts it at the end of the queue; a restart does not queue. */
 export async function insertMove(tx: Db, move: NewMove): Promise<void> {
   await tx.execute(
-    `INSERT INTO moves (id, instance_id, instance_name, user_id, kind, with_disk, from_host_id, from_host_name, to_host_id, to_host_name, \`trigger\`, why,
-       batch_id, actor_id, state, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'queued', ?) ON DUPLICATE KEY UPDATE id = id`,
+    `INSERT INTO moves (id, instance_id, instance_name, user_id, kind, with_disk, from_host_id, from_host_name, to_host_id, to_host_name, from_pool_id, to_pool_id,
+       \`trigger\`, why, batch_id, actor_id, state, created_at, started_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE id = id`,
     [move.id, move.instanceId, move.instanceName, move.userId, move.kind, move.withDisk ? 1 : 0, move.fromHostId, move.fromHostName, move.toHostId,
-      move.toHostName, move.trigger, sentenceToColumn(move.why, 1000), move.batchId, move.actorId, move.createdAt],
+      move.toHostName, move.fromPoolId ?? null, move.toPoolId ?? null, move.trigger, sentenceToColumn(move.why, 1000), move.batchId, move.actorId, move.kind === 'restart' ? 'moving' : 'queued', move.createdAt,
+      move.kind === 'restart' ? move.createdAt : null],
   );
 }
 
@@ -180,8 +190,8 @@ export async function claimMovePlace(tx: Db, id: string, limits: MoveLimits, now
 }
 
 /** From now on the hosts work on it, and go on with it also when nobody here listens. */
-export async function updateMoveBegun(tx: Db, id: string, at: number): Promise<void> {
-  await tx.execute('UPDATE moves SET begun_at = COALESCE(begun_at, ?) WHERE id = ?', [at, id]);
+export async function updateMoveBegun(tx: Db, id: string, kind: Move['kind'], at: number): Promise<void> {
+  await tx.execute('UPDATE moves SET kind = ?, begun_at = COALESCE(begun_at, ?) WHERE id = ?', [kind, at, id]);
 }
 
 export async function updateMoveProgress(db: Db, id: string, progress: MoveProgress): Promise<void> {

@@ -268,6 +268,8 @@ export interface OperationChange {
   readonly error?: Sentence | null;
   readonly note?: Sentence | null;
   readonly cancellable?: boolean;
+  /** false: it comes too late */
+  readonly cancelRequested?: false;
   readonly attempts?: number;
   readonly runAfter?: number;
   readonly waitingSince?: number | null;
@@ -297,6 +299,7 @@ export async function updateHeldOperation(db: Db, held: HeldCondition, change: O
   if (change.error !== undefined) set('error', sentenceToColumn(change.error, 2000));
   if (change.note !== undefined) set('note', sentenceToColumn(change.note, 500));
   if (change.cancellable !== undefined) set('cancellable', change.cancellable ? 1 : 0);
+  if (change.cancelRequested !== undefined) set('cancel_requested', 0);
   if (change.attempts !== undefined) set('attempts', change.attempts);
   if (change.runAfter !== undefined) set('run_after', change.runAfter);
   if (change.waitingSince !== undefined) set('waiting_since', change.waitingSince);

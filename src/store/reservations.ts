@@ -23,7 +23,7 @@ export async function reserveUserQuota(tx: Db, userId: string, size: Size, stand
 export async function reserveHostCapacity(tx: Db, hostId: string, size: Size, overcommit: Settings['overcommit']): Promise<boolean> {
   const { affectedRows } = await tx.execute(
     `UPDATE hosts SET used_vcpus = used_vcpus + ?, used_memory_mib = used_memory_mib + ?
-     WHERE id = ? AND wish = 'enabled' AND used_vcpus + ? <= FLOOR(cpus * ?) AND used_memory_mib + ? <= FLOOR(memory_mib * ?)`,
+     WHERE id = ? AND wish = 'enabled' AND state <> 'fenced' AND used_vcpus + ? <= FLOOR(cpus * ?) AND used_memory_mib + ? <= FLOOR(memory_mib * ?)`,
     [size.vcpus, size.memoryMib, hostId, size.vcpus, overcommit.vcpus, size.memoryMib, overcommit.memory],
   );
   return affectedRows === 1;
@@ -36,6 +36,15 @@ export async function reservePoolSpace(tx: Db, poolId: string, size: Size, overc
     [size.diskGib, poolId, size.diskGib, overcommit.disk],
   );
   return affectedRows === 1;
+}
+
+/** Gives back what was reserved on one host: the one left behind, or the one that was not reached. */
+export async function releaseHostCapacity(tx: Db, hostId: string, size: Size): Promise<void> {
+  await tx.execute('UPDATE hosts SET used_vcpus = used_vcpus - ?, used_memory_mib = used_memory_mib - ? WHERE id = ?', [size.vcpus, size.memoryMib, hostId]);
+}
+
+export async function releasePoolSpace(tx: Db, poolId: string, size: Size): Promise<void> {
+  await tx.execute('UPDATE storage_pools SET used_gib = used_gib - ? WHERE id = ?', [size.diskGib, poolId]);
 }
 
 export interface Reservation {
@@ -52,6 +61,6 @@ export async function releaseReservation(tx: Db, { userId, hostId, poolId, size 
      WHERE id = ?`,
     [size.vcpus, size.memoryMib, size.diskGib, userId],
   );
-  await tx.execute('UPDATE hosts SET used_vcpus = used_vcpus - ?, used_memory_mib = used_memory_mib - ? WHERE id = ?', [size.vcpus, size.memoryMib, hostId]);
-  await tx.execute('UPDATE storage_pools SET used_gib = used_gib - ? WHERE id = ?', [size.diskGib, poolId]);
+  await releaseHostCapacity(tx, hostId, size);
+  await releasePoolSpace(tx, poolId, size);
 }

@@ -53,7 +53,8 @@ function writeParamValue(writer: XdrWriter, input: TypedParamInput): void {
   }
 }
 
-export type TypedParamInputs = Readonly<Record<string, TypedParamInput>>;
+/** a list stands for several parameters of one name */
+export type TypedParamInputs = Readonly<Record<string, TypedParamInput | readonly TypedParamInput[]>>;
 
 /** `remote_typed_param params<maxParams>` as one object; the last of a repeated name wins */
 export function typedParams(maxParams: number): Codec<TypedParams, TypedParamInputs> {
@@ -68,7 +69,7 @@ export function typedParams(maxParams: number): Codec<TypedParams, TypedParamInp
       return params;
     },
     write(writer, params) {
-      const entries = Object.entries(params);
+      const entries = Object.entries(params).flatMap(([name, input]) => ('type' in input ? [input] : input).map((one) => [name, one] as const));
       writer.uint(entries.length);
       for (const [name, input] of entries) {
         writer.string(name);

@@ -9,6 +9,7 @@ import { admission } from './admission.ts';
 import { api } from './api.ts';
 import { audit } from './audit.ts';
 import { availability } from './availability.ts';
+import { balancing } from './balancing.ts';
 import { common } from './common.ts';
 import { consoleMessages } from './console.ts';
 import { contact } from './contact.ts';
@@ -20,6 +21,7 @@ import { home } from './home.ts';
 import { images } from './images.ts';
 import { instances } from './instances.ts';
 import { maintenance } from './maintenance.ts';
+import { migration } from './migration.ts';
 import { monitor } from './monitor.ts';
 import { moves } from './moves.ts';
 import { operations } from './operations.ts';
@@ -31,6 +33,7 @@ const areas: readonly Messages[] = [
   admission,
   api,
   audit,
+  balancing,
   availability,
   common,
   consoleMessages,
@@ -42,6 +45,7 @@ const areas: readonly Messages[] = [
   images,
   instances,
   maintenance,
+  migration,
   monitor,
   moves,
   operations,

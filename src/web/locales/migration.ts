@@ -1,0 +1,33 @@
+// What stands against a move of an instance to another host, and what can go wrong on the way.
+import { defineMessages } from './define.ts';
+
+export const migration = defineMessages({
+  'migration.refused.same-host': ['The machine is on host {{host}} already.', '虛擬機器已在主機 {{host}} 上。'],
+  'migration.refused.no-host': ['No other host has room for this machine.', '沒有其他主機有足夠的空間容納這台虛擬機器。'],
+  'migration.refused.silent': ['Host {{host}} does not answer.', '主機 {{host}} 沒有回應。'],
+  'migration.refused.disabled': ['Host {{host}} is disabled: it takes no machines.', '主機 {{host}} 已停用，不接受虛擬機器。'],
+  'migration.refused.maintenance': ['Host {{host}} is in maintenance: it takes no machines.', '主機 {{host}} 維護中，不接受虛擬機器。'],
+  'migration.refused.no-pool': ['Host {{host}} has no storage pool {{pool}}.', '主機 {{host}} 沒有儲存池 {{pool}}。'],
+  'migration.refused.pool-path': ['On host {{host}}, storage pool {{pool}} is in another directory. It must be {{path}} there too.', '主機 {{host}} 上的儲存池 {{pool}} 位於不同目錄，該處也必須是 {{path}}。'],
+  'migration.refused.no-address': ['Other hosts cannot reach host {{to}}: its address leads to this machine only. Set the address for moves on its page.', '其他主機無法連線到主機 {{to}}：其位址僅限本機使用。請在該主機頁面設定移動用位址。'],
+  'migration.refused.check-failed': ['Host {{host}} refused to answer a question about this move.', '主機 {{host}} 拒絕回答與此移動有關的查詢。'],
+  'migration.refused.snapshots': ['The machine has snapshots ({{count}}), which cannot move with it. Delete them first.', '虛擬機器有 {{count}} 個快照，無法一併移動，請先刪除。'],
+  'migration.refused.media': ['A medium is inserted that host {{host}} does not have: {{path}}. Eject it first.', '已插入主機 {{host}} 上沒有的媒體：{{path}}，請先退出。'],
+  'migration.refused.other-disk': ['The machine uses a disk outside of its storage pool, which host {{host}} does not have: {{path}}', '虛擬機器使用了儲存池以外、主機 {{host}} 上沒有的磁碟：{{path}}'],
+  'migration.refused.name-taken': ['Host {{to}} has a machine named {{name}} already.', '主機 {{to}} 上已有名為 {{name}} 的虛擬機器。'],
+  'migration.refused.disk-unseen': ['Host {{host}} does not see the machine’s disk {{volume}} in storage pool {{pool}}. Is the shared storage mounted there?', '主機 {{host}} 在儲存池 {{pool}} 中看不到虛擬機器的磁碟 {{volume}}。該處是否已掛載共用儲存空間？'],
+  'migration.refused.machine': ['Host {{host}} cannot run this kind of machine ({{type}}, {{machine}}): its QEMU may be too old, or KVM is missing there.', '主機 {{host}} 無法執行此類虛擬機器（{{type}}，{{machine}}）：其 QEMU 可能過舊，或該處沒有 KVM。'],
+  'migration.refused.cpu': ['The CPU of host {{host}} lacks something that the running machine uses. Shut the machine down to move it.', '主機 {{host}} 的 CPU 缺少執行中虛擬機器所使用的功能，請先關機再移動。'],
+  'migration.refused.memory': ['Host {{host}} has only {{free}} of memory free at the moment; the machine needs {{needed}}.', '主機 {{host}} 目前僅有 {{free}} 可用記憶體，虛擬機器需要 {{needed}}。'],
+  'migration.failed.timeout': ['The move was given up after {{seconds}} seconds. The machine stayed where it was.', '移動在 {{seconds}} 秒後放棄，虛擬機器仍留在原處。'],
+  'migration.failed.nowhere': ['Neither host {{from}} nor host {{to}} has the machine any more: the host it was on failed while it moved.', '主機 {{from}} 與 {{to}} 上都已沒有這台虛擬機器：移動期間原主機發生故障。'],
+  'migration.failed.both': ['ALARM: the machine runs on both hosts, {{from}} and {{to}}. An administrator has to power off one of the two at once.', '警報：虛擬機器同時在主機 {{from}} 與 {{to}} 上執行，管理員必須立即關閉其中一台。'],
+  'migration.failed.unclear': ['Hosts {{from}} and {{to}} each have a part of the machine, and neither is whole. An administrator has to look at them.', '主機 {{from}} 與 {{to}} 各有虛擬機器的一部分，且都不完整，需由管理員處理。'],
+  'migration.failed.unreachable': ['Host {{from}} cannot reach host {{to}} at {{address}}. Check its name and the firewall: ports 16514 (TLS) or 16509 (TCP), and 49152 to 49215, must be open between the hosts.', '主機 {{from}} 無法經由 {{address}} 連線到主機 {{to}}。請檢查其名稱與防火牆：主機之間須開放連接埠 16514（TLS）或 16509（TCP）以及 49152 至 49215。'],
+  'migration.failed.tls': ['Hosts {{from}} and {{to}} do not trust each other’s certificates.', '主機 {{from}} 與 {{to}} 不信任彼此的憑證。'],
+  'migration.failed.cpu': ['The CPU of host {{to}} is not compatible with the running machine.', '主機 {{to}} 的 CPU 與執行中的虛擬機器不相容。'],
+  'migration.failed.unsafe': ['libvirt on host {{from}} does not take the storage pool as shared. It must be mounted as NFS (or another network file system) there.', '主機 {{from}} 上的 libvirt 不認為此儲存池是共用的，該處須以 NFS（或其他網路檔案系統）掛載。'],
+  'migration.failed.refused': ['The move from host {{from}} to host {{to}} failed. The machine stayed where it was.', '從主機 {{from}} 移動到主機 {{to}} 失敗，虛擬機器仍留在原處。'],
+  'migration.failed.powered-off': ['The machine was powered off while its move was being prepared. It can be moved again.', '準備移動期間虛擬機器已關機，可以重新移動。'],
+  'migration.failed.disk-changed': ['Disk {{volume}} in storage pool {{pool}} changed while it was copied.', '儲存池 {{pool}} 中的磁碟 {{volume}} 在複製期間發生變動。'],
+});
