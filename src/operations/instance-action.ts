@@ -11,7 +11,6 @@ import { insertOperation, selectOperation } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { definitions } from './index.ts';
 import { restartElsewhere } from './instance-recover.ts';
-import { restartElsewhere } from './instance-recover.ts';
 
 export type PowerAction = Exclude<InstanceAction, 'console' | 'migrate'>;
 export const powerActions = ['start', 'shutdown', 'force-off', 'reboot', 'delete'] as const satisfies readonly PowerAction[];
@@ -37,7 +36,6 @@ export async function submitInstanceAction(deps: OperationDeps, { action, instan
     // what runs there would hold up its emptying
     if (host?.wish === 'maintenance') throw new AppError('conflict', say('instances.trouble.maintenance-off', { host: host.name }));
   }
-  if (action === 'start' && (await isHomeFenced(deps.db, instance))) return restartElsewhere(deps, instance, actor);
   const definition = definitions[`instance-${action}`];
   const operationId = randomUUID();
   const createdAt = deps.clock.now();
@@ -51,11 +49,6 @@ export async function submitInstanceAction(deps: OperationDeps, { action, instan
   });
   deps.wake();
   return selectOperation(deps.db, operationId);
-}
-
-/** Its host is proven to run nothing: it starts on another one. */
-async function isHomeFenced(db: Db, { hostId }: Instance): Promise<boolean> {
-  return hostId !== null && (await selectOptionalHost(db, hostId))?.state === 'fenced';
 }
 
 /** Another was faster, unless this is our own transaction again after its answer was lost. */
