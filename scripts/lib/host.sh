@@ -145,7 +145,15 @@ CONF
 XML
   ln -sf ../lan.xml "$host/etc/qemu/networks/autostart/lan.xml"
   write_pool "$host" default "$dir/pool"
-  if [ -n "$LAB_HOSTS" ]; then write_pool "$host" local /var/lib/libvirt/images; fi
+  if [ -n "$LAB_HOSTS" ]; then
+    write_pool "$host" local /var/lib/libvirt/images
+    share_capabilities "$dir" "$host"
+  fi
+}
+
+share_capabilities() { # what libvirtd has found out about QEMU, in two seconds of work, is true for all hosts
+  mkdir -p "$1/lab/capabilities" "$2/cache/qemu"
+  if [ ! -e "$2/cache/qemu/capabilities" ]; then ln -s "$1/lab/capabilities" "$2/cache/qemu/capabilities"; fi
 }
 
 write_pool() { # write_pool HOSTDIR NAME PATH

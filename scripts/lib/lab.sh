@@ -1,7 +1,7 @@
 # A lab: several private hosts (host.sh) that act like the machines of a cluster, and what can befall them. Below DIR:
 #   lab/settings   "HOSTS tls|tcp MEMORY_MIB"          lab/ends        when the lab ends by itself
 #   lab/pki-I      certificates, for network 10.77.I   lab/shared-pool.so   see shared-pool.c
-#   lab/agents     the fence agent of this lab
+#   lab/agents     the fence agent of this lab         lab/capabilities     libvirt's knowledge of QEMU
 LAB_MAX=8
 
 # ---- up and down

@@ -23,6 +23,7 @@ export function run(program: string, args: readonly string[], options: { readonl
       if (error !== null && typeof error.code !== 'number') reject(new Error(`${program} ${args.join(' ')}: ${error.message}\n${stderr}`));
       else resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
     });
+    child.stdin?.on('error', () => undefined); // it ended without reading
     child.stdin?.end(options.input ?? '');
   });
 }
