@@ -54,8 +54,8 @@ interface Target {
   /** null: its disk stays in its pool */
   readonly fromPoolId: string | null;
   readonly toPoolId: string | null;
-  /** what was considered; null: the host was given */
-  readonly placement: Placement | null;
+  /** the hosts considered, also when one was named */
+  readonly placement: Placement;
 }
 
 /**
@@ -84,19 +84,16 @@ async function chooseTarget(deps: OperationDeps, instance: Instance, toHostId: s
   if (from === undefined || instance.poolId === null) throw new AppError('conflict', say('instances.refused.migrate'));
   if (toHostId === from.id) throw new AppError('conflict', say('migration.refused.same-host', { host: from.name }));
   const asked = await placementRequest(deps.db, instance, fleet);
-  const only = toHostId === null ? fleet : { ...fleet, hosts: fleet.hosts.filter((host) => host.id === toHostId) };
-  // a person who names the host knows how busy it is
-  const { placement, considered } = placeInstance({ ...asked, despiteLoad: toHostId !== null }, only, settings);
-  if (placement === null) {
-    const why = considered.find((host) => host.hostId !== from.id)?.reasons[0];
-    if (toHostId !== null && why !== undefined) throw new AppError('conflict', why);
-    throw new AppError('no-capacity', say('migration.refused.no-host'));
-  }
-  const pool = poolAt(placement.hostId, asked, fleet);
+  // who names the host knows how busy it is; the others are considered all the same, for the record
+  const { placement, considered } = placeInstance({ ...asked, despiteLoad: toHostId !== null }, fleet, settings);
+  const chosen = toHostId === null ? placement : considered.find((host) => host.hostId === toHostId);
+  if (chosen === null || chosen === undefined) throw new AppError('no-capacity', say('migration.refused.no-host'));
+  if ('score' in chosen && chosen.score === null) throw new AppError('conflict', chosen.reasons[0] ?? say('migration.refused.no-host'));
+  const pool = poolAt(chosen.hostId, asked, fleet);
   const copies = pool !== undefined && pool.id !== instance.poolId;
   return {
-    fromHostId: from.id, fromHostName: from.name, toHostId: placement.hostId, toHostName: placement.hostName,
-    fromPoolId: copies ? instance.poolId : null, toPoolId: copies ? pool.id : null, placement: toHostId === null ? placement : null,
+    fromHostId: from.id, fromHostName: from.name, toHostId: chosen.hostId, toHostName: chosen.hostName,
+    fromPoolId: copies ? instance.poolId : null, toPoolId: copies ? pool.id : null, placement: { hostId: chosen.hostId, hostName: chosen.hostName, considered },
   };
 }
 
@@ -125,9 +122,8 @@ async function reserve(deps: OperationDeps, request: MoveRequest, instance: Inst
       // our own transaction again, after its answer was lost
       if (!won && current?.operationId === operationId) return;
       if (!won || current?.hostId !== instance.hostId || current.poolId !== instance.poolId) throw new Lost();
+      if (!(await claimApart(tx, instance, target.toHostId))) throw new Lost();
       if (!(await reserveHostCapacity(tx, target.toHostId, instance, overcommit))) throw new Lost();
-      // a person who names the host may put what is kept apart together
-      if (target.placement !== null && !(await claimApart(tx, instance, target.toHostId))) throw new Lost();
       if (target.toPoolId !== null && !(await reservePoolSpace(tx, target.toPoolId, instance, overcommit))) throw new Lost();
       await insertOperation(tx, {
         id: operationId, kind: 'instance-migrate', instanceId: instance.id, hostId: target.fromHostId, userId: request.actor?.id ?? null, input,
@@ -138,7 +134,7 @@ async function reserve(deps: OperationDeps, request: MoveRequest, instance: Inst
         withDisk: target.toPoolId !== null, ...target, trigger: request.trigger, why: request.why, batchId: request.batchId ?? null,
         actorId: request.actor?.id ?? null, createdAt,
       });
-      if (target.placement !== null) await recordPlacement(tx, { instanceId: instance.id, moveId: operationId }, target.placement, createdAt);
+      await recordPlacement(tx, { instanceId: instance.id, moveId: operationId }, target.placement, createdAt);
       await grantMovePlaces(tx, migration, createdAt);
     });
     return true;
