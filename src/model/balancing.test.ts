@@ -56,8 +56,8 @@ class World {
 
   constructor(trace: Trace) {
     this.trace = trace;
-    this.hosts = trace.hosts.map(({ silent: _, name, ...over }) => aHost(name, over));
-    this.instances = trace.instances.map(({ host, name, cores: _cores, usedMib: _used, local, busy: _busy, ...over }) => anInstance(name, host, { vcpus: 2, poolId: local === true ? 'local' : 'p', ...over }));
+    this.hosts = trace.hosts.map(({ name, ...over }) => aHost(name, over));
+    this.instances = trace.instances.map(({ host, name, local, ...over }) => anInstance(name, host, { vcpus: 2, poolId: local === true ? 'local' : 'p', ...over }));
   }
 
   #wants(instance: Instance, tick: number): number {
@@ -71,7 +71,7 @@ class World {
 
   tick(tick: number): void {
     const at = tick * tickMs;
-    for (const { move, endsAt } of this.#moving.filter((each) => each.endsAt <= tick)) {
+    for (const { move } of this.#moving.filter((each) => each.endsAt <= tick)) {
       const failed = this.trace.failing?.includes(move.instance.id) === true;
       this.instances = this.instances.map((instance) => (instance.id === move.instance.id ? { ...instance, operationId: null, ...(failed ? {} : { hostId: move.toHostId, movedAt: at }) } : instance));
       for (const id of [move.fromHostId, move.toHostId]) this.#movedAt.set(id, at);

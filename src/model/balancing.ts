@@ -164,14 +164,19 @@ class Board {
 
   #bestFrom(source: Node, measure: LoadMeasure): BalancingMove | undefined {
     const candidates = this.#input.instances.filter((instance) => instance.hostId === source.host.id && this.#mayMove(instance));
-    const moves = candidates.flatMap((instance) => {
-      const targets = [...this.#nodes.values()].flatMap((target) => this.#weigh(instance, source, target, measure) ?? []);
-      return targets.sort((a, b) => b.gainPercent - a.gainPercent || compare(this.#nameOf(a.toHostId), this.#nameOf(b.toHostId))).slice(0, 1);
-    }).filter(({ gainPercent }) => gainPercent >= this.#input.settings.balancing.minGainPercent);
+    const moves = candidates.flatMap((instance) => this.#bestTarget(instance, source, measure) ?? []);
     const most = Math.max(...moves.map(({ gainPercent }) => gainPercent));
     return moves
       .filter(({ gainPercent }) => gainPercent >= most - aboutSame)
       .sort((a, b) => a.instance.memoryMib - b.instance.memoryMib || b.gainPercent - a.gainPercent || compare(a.instance.id, b.instance.id))[0];
+  }
+
+  /** Of hosts that gain about the same, the one that would be least loaded with it. */
+  #bestTarget(instance: Instance, source: Node, measure: LoadMeasure): BalancingMove | undefined {
+    const moves = [...this.#nodes.values()].flatMap((target) => this.#weigh(instance, source, target, measure) ?? []);
+    const most = Math.max(this.#input.settings.balancing.minGainPercent, ...moves.map(({ gainPercent }) => gainPercent - aboutSame));
+    const loadOf = ({ toHostId }: BalancingMove): number => this.#nodes.get(toHostId)?.load[measure] ?? 0;
+    return moves.filter(({ gainPercent }) => gainPercent >= most).sort((a, b) => loadOf(a) - loadOf(b) || compare(this.#nameOf(a.toHostId), this.#nameOf(b.toHostId)))[0];
   }
 
   /** Running, free, with a disk that both hosts can have, measured lately, and rested. */
