@@ -1,9 +1,12 @@
 // The schema, hosts and images from a shell: scripts/up makes a cloud with these, and so may any automation.
 import { fileURLToPath } from 'node:url';
-import { neededOption, option, type Command, type CommandDeps, type Options } from './admin-command.ts';
+import { neededOption, option, UsageError, type Command, type CommandDeps, type Options } from './admin-command.ts';
+import { isFenceValue } from './fencing/fencing.ts';
+import { isSecretName, isWithheld } from './fencing/metadata.ts';
 import { createFleet } from './libvirt/fleet.ts';
 import { addHost } from './operations/host-add.ts';
 import { registerImage, type ImageInput } from './operations/image-register.ts';
+import { updateFence, type Fence } from './store/fences.ts';
 import { seedFlavours } from './store/flavours.ts';
 import { selectHosts } from './store/hosts.ts';
 import { selectImages, updateImage } from './store/images.ts';
@@ -29,12 +32,13 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
     },
   },
   'add-host': {
-    usage: 'add-host --name N --uri U [--shared-pool P]… [--pool P]… [--network N] [--console-address A]', summary: 'take a host into management, or bring the one of that name up to date', words: 0, audit: 'host.add',
-    options: { name: { type: 'string' }, uri: { type: 'string' }, 'shared-pool': { type: 'string', multiple: true }, pool: { type: 'string', multiple: true }, network: { type: 'string' }, 'console-address': { type: 'string' } },
+    usage: 'add-host --name N --uri U [--shared-pool P]… [--pool P]… [--network N] [--console-address A] [--fence-agent A [--fence NAME=VALUE]…]', summary: 'take a host into management, or bring the one of that name up to date', words: 0, audit: 'host.add',
+    options: { name: { type: 'string' }, uri: { type: 'string' }, 'shared-pool': { type: 'string', multiple: true }, pool: { type: 'string', multiple: true }, network: { type: 'string' }, 'console-address': { type: 'string' }, 'fence-agent': { type: 'string' }, fence: { type: 'string', multiple: true } },
     async run(deps, _words, options) {
       const pools = [...poolsOf(options['shared-pool'], true), ...poolsOf(options['pool'], false)];
       const network = option(options, 'network');
       const consoleAddress = option(options, 'console-address');
+      const fence = fenceOf(options);
       const { host, created } = await addHost(deps, {
         name: neededOption(options, 'name'),
         uri: neededOption(options, 'uri'),
@@ -42,6 +46,7 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
         ...(network === undefined ? {} : { network }),
         ...(consoleAddress === undefined ? {} : { consoleAddress }),
       });
+      if (fence !== undefined) await updateFence(deps.db, host.id, fence);
       deps.print(`${host.name}: ${created ? 'added' : 'up to date'} (libvirt ${host.libvirtVersion}, ${host.virtType}, ${host.cpus} CPUs, ${host.memoryMib} MiB)`);
       return 0;
     },
@@ -67,8 +72,26 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
   },
 };
 
+function several(value: Options[string]): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
 function poolsOf(names: Options[string], shared: boolean): { readonly name: string; readonly shared: boolean }[] {
-  return (Array.isArray(names) ? names : []).map((name) => ({ name: String(name), shared }));
+  return several(names).map((name) => ({ name, shared }));
+}
+
+/** The agent that switches the host's power, with parameters that are no secrets. undefined: what is set stays. */
+function fenceOf(options: Options): Fence | undefined {
+  const agent = option(options, 'fence-agent');
+  if (agent === undefined) return undefined;
+  if (!/^fence_[a-z0-9_]{1,56}$/.test(agent)) throw new UsageError(`--fence-agent: "${agent}" is not the name of a fence agent, such as fence_ipmilan`);
+  const parameters = several(options['fence']).map((pair): [string, string] => {
+    const [, name = '', value = ''] = /^([^=]+)=(.*)$/s.exec(pair) ?? [];
+    if (isWithheld(name) || !isFenceValue(value)) throw new UsageError(`--fence: "${pair}" is not NAME=VALUE of a parameter that may be set`);
+    if (isSecretName(name)) throw new UsageError(`--fence ${name}: a secret never stands on a command line: set it in the browser, at the host's page`);
+    return [name, value];
+  });
+  return { agent, parameters: Object.fromEntries(parameters), sealed: null };
 }
 
 /** Instances go on standing on the old file; nobody can make new ones of it. */
