@@ -64,7 +64,7 @@ describe('live migration', () => {
     const asked = source.domain.migrate(uuid, { destinationUri: to.uri, params: {}, flags }, { signal: stop.signal });
     setTimeout(() => stop.abort(), 30);
     await assert.rejects(asked, (error: unknown) => (error as Error).name === 'AbortError');
-    for (let i = 0; (await target.domain.lookupByUUID(uuid)) === undefined && i < 200; i++) await delay(5);
+    for (let i = 0; (await source.domain.lookupByUUID(uuid)) !== undefined && i < 200; i++) await delay(5);
     assert.equal((await target.domain.getState(uuid)).state, 'running');
     await assert.rejects(source.domain.getState(uuid), isNoDomain);
   });

@@ -49,7 +49,17 @@ export function readDefinition(xml: string): Definition {
 }
 
 export interface FakeVnc { port: number; password: string | null; passwordValidTo: string | null }
-export interface FakeJob { readonly startedAt: number; readonly durationMs: number; readonly memoryBytes: number; canceled: boolean }
+export interface FakeJob {
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly memoryBytes: number;
+  /** of the disks that are copied along */
+  readonly diskBytes: number;
+  /** pages a second */
+  readonly dirtyRate: number;
+  canceled: boolean;
+  postCopy: boolean;
+}
 
 export class FakeDomain {
   /** what runs; equal to `defined` unless it was defined again meanwhile */
@@ -249,9 +259,10 @@ export function migrationStats(job: FakeJob, elapsedMs: number): Record<string, 
     operation: int(5), time_elapsed: ullong(Math.round(elapsedMs)), time_remaining: ullong(Math.round(job.durationMs * (1 - done))),
     data_total: ullong(job.memoryBytes), data_processed: ullong(processed), data_remaining: ullong(remaining),
     memory_total: ullong(job.memoryBytes), memory_processed: ullong(processed), memory_remaining: ullong(remaining),
-    memory_bps: ullong(Math.round((job.memoryBytes * 1000) / Math.max(1, job.durationMs))), memory_dirty_rate: ullong(0), memory_iteration: ullong(1 + Math.floor(done * 3)),
+    memory_bps: ullong(Math.round((job.memoryBytes * 1000) / Math.max(1, job.durationMs))), memory_dirty_rate: ullong(job.dirtyRate), memory_iteration: ullong(1 + Math.floor(done * 3)),
     memory_constant: ullong(0), memory_normal: ullong(Math.floor(processed / 4096)), memory_normal_bytes: ullong(processed), memory_page_size: ullong(4096),
-    setup_time: ullong(5), disk_total: ullong(0), disk_processed: ullong(0), disk_remaining: ullong(0), disk_bps: ullong(0), auto_converge_throttle: int(0),
+    setup_time: ullong(5), disk_total: ullong(job.diskBytes), disk_processed: ullong(Math.floor(job.diskBytes * done)), disk_remaining: ullong(job.diskBytes - Math.floor(job.diskBytes * done)),
+    disk_bps: ullong(0), auto_converge_throttle: int(0),
   };
 }
 

@@ -43,6 +43,8 @@ export const refuse = {
   unsupported: (procedure: string) => new FakeError(3, from.qemu, `this function is not supported by the connection driver: ${procedure}`),
   noConnection: (uri: string) => new FakeError(38, 7, `unable to connect to server at '${uri}': Connection refused`),
   sameHost: (uuid: string) => new FakeError(1, from.qemu, `internal error: Attempt to migrate guest to the same host ${uuid}`),
+  noSuchDisk: (disk: string) => new FakeError(8, from.qemu, `invalid argument: disk ${disk} not found`),
+  lostPeer: () => new FakeError(9, from.qemu, 'operation failed: Lost connection to destination host'),
   migrationCanceled: () => new FakeError(78, from.qemu, 'operation aborted: migration out job: canceled by client'),
   migrationFailed: (words: string) => new FakeError(9, from.qemu, `operation failed: job 'migration out' failed: ${words}`),
 };

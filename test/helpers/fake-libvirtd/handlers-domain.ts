@@ -159,13 +159,19 @@ function jobs(host: FakeHost): Handlers {
       if (job === undefined) throw refuse.noJob();
       job.canceled = true;
     },
-    DOMAIN_MIGRATE_PERFORM3_PARAMS: async ({ dom, dconnuri, flags }) => {
-      await migrate(host, dom.uuid, dconnuri ?? '', flags);
+    DOMAIN_MIGRATE_PERFORM3_PARAMS: async ({ dom, dconnuri, params, flags }) => {
+      // a reader of typed parameters keeps one of each name
+      const disk = params['migrate_disks'];
+      await migrate(host, dom.uuid, { destinationUri: dconnuri ?? '', flags, disks: typeof disk === 'string' ? [disk] : [] });
       return { cookieOut: Buffer.alloc(0) };
     },
     DOMAIN_MIGRATE_SET_MAX_DOWNTIME: ({ dom }) => { host.running(dom.uuid); },
     DOMAIN_MIGRATE_SET_MAX_SPEED: ({ dom }) => { host.running(dom.uuid); },
-    DOMAIN_MIGRATE_START_POST_COPY: ({ dom }) => { if (host.running(dom.uuid).job === undefined) throw refuse.noJob(); },
+    DOMAIN_MIGRATE_START_POST_COPY: ({ dom }) => {
+      const { job } = host.running(dom.uuid);
+      if (job === undefined) throw refuse.noJob();
+      job.postCopy = true;
+    },
   };
 }
 

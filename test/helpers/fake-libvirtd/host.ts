@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readXml, textAt } from '../../../src/libvirt/xml-reader.ts';
 import { Counter, type Clock } from './counters.ts';
 import { FakeDomain, readDefinition, state, type Definition, type migrationStats } from './domain.ts';
+import { Migrations } from './migration.ts';
 import { plainDomainXml } from './plain-domain.ts';
 import { refuse } from './errors.ts';
 import { FakePool, type FakePoolOptions, type FakeFile } from './storage.ts';
@@ -45,7 +46,7 @@ export const event = {
   shutdownGuest: [6, 1],
 } as const;
 /** virDomainShutoffReason, virDomainPausedReason, virDomainRunningReason */
-export const reason = { shutdown: 1, destroyed: 2, crashed: 3, migrated: 4, failed: 6, pausedByUser: 1, unpaused: 5, runningMigrated: 2 } as const;
+export const reason = { shutdown: 1, destroyed: 2, crashed: 3, migrated: 4, failed: 6, pausedByUser: 1, pausedForMigration: 2, unpaused: 5, runningMigrated: 2 } as const;
 
 export type HostEvent =
   | { readonly type: 'lifecycle'; readonly domain: FakeDomain['ref']; readonly event: number; readonly detail: number }
@@ -69,6 +70,10 @@ export class FakeHost {
   clockAheadMs: number;
   startDelayMs: number;
   migrationMs: number;
+  readonly migrations = new Migrations();
+  /** how often it was switched off; whatever it was doing then has ended */
+  lives = 0;
+  off = false;
   /** load of the host itself, besides its guests */
   readonly load = { cpuPercent: 2, memoryUsedMib: 1024, cachedMib: 512, buffersMib: 64 };
   onEvent: (event: HostEvent) => void = () => undefined;
@@ -164,6 +169,24 @@ export class FakeHost {
     return found;
   }
 
+  /** Power failure: every process ends, what was written stays. */
+  powerOff(): void {
+    this.lives += 1;
+    this.off = true;
+    this.settle();
+    for (const domain of [...this.domains.values()]) {
+      this.closeDisks(domain);
+      domain.stopped(reason.crashed);
+      if (domain.defined === null) this.domains.delete(domain.uuid);
+    }
+  }
+
+  file(path: string): FakeFile {
+    const found = this.fileAt(path);
+    if (found === undefined) throw refuse.noDiskFile(path);
+    return found;
+  }
+
   private fileAt(path: string): FakeFile | undefined {
     for (const pool of this.pools.values()) {
       const file = pool.directory.fileAt(path);
@@ -227,6 +250,25 @@ export class FakeHost {
     this.openDisks(domain, definition);
     this.settle();
     domain.started(++this.lastId, domain.wantsVnc ? this.freeVncPort() : null);
+  }
+
+  /** QEMU waits for what it is sent; it has no disk open for writing yet. */
+  beginIncoming(domain: FakeDomain): void {
+    this.settle();
+    const { live, defined } = domain;
+    domain.started(++this.lastId, domain.wantsVnc ? this.freeVncPort() : null);
+    domain.live = live;
+    domain.defined = defined;
+    domain.setState(state.paused, reason.pausedForMigration);
+  }
+
+  dropIncoming(domain: FakeDomain): void {
+    this.stop(domain, reason.failed, event.stoppedFailed);
+  }
+
+  /** What QEMU needs to open is there. */
+  assertDisks(definition: Definition): void {
+    for (const { path } of definition.disks) if (path !== '' && this.inAnyPool(path)) this.file(path);
   }
 
   openDisks(domain: FakeDomain, definition: Definition): void {

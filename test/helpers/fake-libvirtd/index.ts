@@ -125,6 +125,17 @@ export class FakeLibvirtd {
     if ('port' in this.address) this.address = { ...this.address, port: (this.server.address() as AddressInfo).port };
   }
 
+  /** The machine loses its power: its guests are gone, its definitions stay. */
+  async powerOff(): Promise<void> {
+    this.host.powerOff();
+    await this.refuse();
+  }
+
+  async powerOn(): Promise<void> {
+    this.host.off = false;
+    await this.accept();
+  }
+
   dropConnections(): void {
     for (const socket of this.sockets) socket.destroy();
   }

@@ -160,7 +160,7 @@ export class FakePool {
     root.ele('name').txt(name).up().ele('key').txt(this.pathOf(name));
     root.ele('capacity', { unit: 'bytes' }).txt(String(file.capacityBytes));
     root.ele('allocation', { unit: 'bytes' }).txt(String(file.allocationBytes));
-    root.ele('physical', { unit: 'bytes' }).txt(String(file.allocationBytes));
+    root.ele('physical', { unit: 'bytes' }).txt(String(file.data.length));
     const target = root.ele('target');
     target.ele('path').txt(this.pathOf(name)).up().ele('format', { type: file.format });
     target.ele('timestamps').ele('mtime').txt((writtenAt / 1000).toFixed(9));
