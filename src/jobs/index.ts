@@ -2,6 +2,7 @@
 import type { Config } from '../config.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { syncFleet } from '../operations/fleet-sync.ts';
+import { balance } from './balance.ts';
 import { checkInHosts } from './check-in-hosts.ts';
 import { createCheckHosts } from './check-hosts.ts';
 import { createCollectMetrics } from './collect-metrics.ts';
@@ -34,6 +35,7 @@ export function createJobs(deps: JobDeps, { ownerId }: { readonly ownerId: strin
     { name: 'check-hosts', every: everyPoll, run: createCheckHosts(deps) },
     { name: 'reconcile-hosts', every: 30_000, run: (signal) => reconcileHosts(deps, signal) },
     { name: 'reconcile-pools', every: 900_000, run: (signal) => reconcilePools(deps, signal) },
+    { name: 'balance', every: 60_000, run: () => balance(deps, deps.config) },
     { name: 'purge-expired', every: { cron: '23 * * * *' }, run: (signal) => purgeExpired(deps, signal) },
   ];
   const schedule = createSchedule(deps, jobs, ownerId);

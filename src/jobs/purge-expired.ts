@@ -12,6 +12,7 @@ import { deleteSampleSubject, selectOrphanSubjects } from '../store/sample-subje
 import { deleteSamples } from '../store/samples.ts';
 import { purgeExpiredSessions } from '../store/sessions.ts';
 import { purgeSetupLinks } from '../store/setup-links.ts';
+import { deleteSuggestionsEndedBefore } from '../store/suggestions.ts';
 
 const batchRows = 500;
 /** How long an operation that has ended can be looked at. The audit log goes further back. */
@@ -30,6 +31,7 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     diaryEntries: await inBatches(signal, () => trimInstanceEvents(db, batchRows)),
     hostEvents: await inBatches(signal, () => trimHostEvents(db, batchRows)),
     operations: await inBatches(signal, () => deleteEndedOperations(db, now - operationsKeptMs, batchRows)),
+    suggestions: await inBatches(signal, () => deleteSuggestionsEndedBefore(db, now - operationsKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };
   log.info(counts, 'purged what had expired');

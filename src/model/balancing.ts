@@ -59,11 +59,18 @@ export interface BalancingMove {
   readonly why: Sentence;
 }
 
+/** A host's load, and what it would be after the moves of a plan. */
+export interface HostOutlook {
+  readonly now: Load;
+  readonly after: Load;
+  readonly overloaded: boolean;
+}
+
 export interface BalancingPlan {
   /** those of `open` that still help, first */
   readonly moves: readonly BalancingMove[];
-  /** hostId → its load, and what it would be after the moves; a host that was not measured lately is not in it */
-  readonly loads: ReadonlyMap<string, { readonly now: Load; readonly after: Load; readonly overloaded: boolean }>;
+  /** by host id; a host that was not measured lately is not in it */
+  readonly loads: ReadonlyMap<string, HostOutlook>;
 }
 
 /** From here on a host has no processor time to spare: what its guests would take elsewhere does not show. */

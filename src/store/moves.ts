@@ -140,6 +140,11 @@ export async function selectOpenMoves(db: Db): Promise<Move[]> {
   return (await db.query<MoveRow>(`SELECT ${columns} FROM moves WHERE state IN ('queued', 'moving') ORDER BY created_at, id`)).map(toMove);
 }
 
+/** However they ended. Of those asked for more than a day before, none: no move lasts that long. */
+export async function selectMovesEndedSince(db: Db, since: number): Promise<Move[]> {
+  return (await db.query<MoveRow>(`SELECT ${columns} FROM moves WHERE created_at >= ? AND ended_at >= ? ORDER BY ended_at`, [since - 86_400_000, since])).map(toMove);
+}
+
 /** Newest first. */
 export async function selectMovesByInstance(db: Db, instanceId: string, limit = 20): Promise<Move[]> {
   return (await db.query<MoveRow>(`SELECT ${columns} FROM moves WHERE instance_id = ? ORDER BY created_at DESC, id LIMIT ?`, [instanceId, limit])).map(toMove);

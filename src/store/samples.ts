@@ -155,6 +155,19 @@ export const selectHostSampleRange = (db: Db, subjectId: number, from: number, t
 export const selectInstanceSampleRange = (db: Db, subjectId: number, from: number, to: number): Promise<InstanceSample[]> => selectRange(db, instanceRing, subjectId, from, to);
 export const selectPoolSampleRange = (db: Db, subjectId: number, from: number, to: number): Promise<PoolSample[]> => selectRange(db, poolRing, subjectId, from, to);
 
+/** subjectId → its samples from `from` to `to`, oldest first; of many hosts at once. A host without samples is not in the map. */
+export async function selectHostSampleRanges(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, HostSample[]>> {
+  const ranges = new Map<number, HostSample[]>();
+  for (let start = 0; start < subjectIds.length; start += batchRows) {
+    const rows = await db.query<SampleRow>(
+      `SELECT subject_id, at, ${hostRing.columns.join(', ')} FROM host_samples WHERE subject_id IN (?) AND slot IN (?) AND at BETWEEN ? AND ? ORDER BY at`,
+      [subjectIds.slice(start, start + batchRows), slotsBetween(from, to), from, to],
+    );
+    for (const row of rows) ranges.set(row.subject_id, [...(ranges.get(row.subject_id) ?? []), hostRing.sample(row)]);
+  }
+  return ranges;
+}
+
 /** Means over a window; `firstAt` is the time of its oldest sample. null: no sample of the window has the value. */
 export interface HostMeans { readonly firstAt: number; readonly cpuPercent: number | null; readonly memoryUsedMib: number | null; readonly memoryTotalMib: number | null }
 export interface PoolMeans { readonly capacityBytes: number; readonly availableBytes: number }
@@ -163,6 +176,14 @@ export interface PoolMeans { readonly capacityBytes: number; readonly availableB
 export async function selectHostMeans(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, HostMeans>> {
   const rows = await selectMeans(db, hostRing, subjectIds, from, to);
   return new Map(rows.map((row) => [row.subject_id, { firstAt: row['first_at'] ?? row.at, cpuPercent: row['cpu_percent'] ?? null, memoryUsedMib: row['memory_used_mib'] ?? null, memoryTotalMib: row['memory_total_mib'] ?? null }]));
+}
+
+export interface InstanceMeans { /** of the newest sample */ readonly at: number; readonly cpuPercent: number | null; readonly memoryUsedMib: number | null }
+
+/** subjectId → means of an instance's samples from `from` to `to`; one without samples is not in the map. */
+export async function selectInstanceMeans(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, InstanceMeans>> {
+  const rows = await selectMeans(db, instanceRing, subjectIds, from, to);
+  return new Map(rows.map((row) => [row.subject_id, { at: row.at, cpuPercent: row['cpu_percent'] ?? null, memoryUsedMib: row['memory_used_mib'] ?? null }]));
 }
 
 export async function selectPoolMeans(db: Db, subjectIds: readonly number[], from: number, to: number): Promise<Map<number, PoolMeans>> {

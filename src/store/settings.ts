@@ -37,7 +37,9 @@ export const settingsSchemas = {
     mode: z.enum(balancingModes), highCpuPercent: decimal(b.percent), highMemoryPercent: decimal(b.percent), samples: integer(b.balancingSamples),
     lowCpuPercent: decimal(b.percent), lowMemoryPercent: decimal(b.percent), minGainPercent: decimal(b.percent),
     cooldownSeconds: integer(b.cooldownSeconds), movesPerRound: integer(b.movesPerRound),
-  }),
+  })
+    // else a machine would be moved to a host that is overloaded with it
+    .refine((value) => value.lowCpuPercent < value.highCpuPercent && value.lowMemoryPercent < value.highMemoryPercent, { message: 'low must be below high' }),
   availability: z.object({ enabled: z.boolean(), graceSeconds: integer(b.graceSeconds), proof: z.enum(availabilityProofs), defaultHa: z.boolean() }),
 } satisfies { [G in SettingsGroup]: z.ZodType<Settings[G]> };
 

@@ -4,14 +4,18 @@ import type { Access } from '../model/access.ts';
 import { aboutRoutes } from './about/routes.ts';
 import { accountRoutes } from './account/routes.ts';
 import { adminAuditRoutes } from './admin/audit/routes.ts';
+import { adminBalancingRoutes } from './admin/balancing/routes.ts';
 import { adminCapsRoutes } from './admin/caps/routes.ts';
 import { adminDashboardRoutes } from './admin/dashboard/routes.ts';
 import { adminDiscrepancyRoutes } from './admin/discrepancies/routes.ts';
 import { adminFlavourRoutes } from './admin/flavours/routes.ts';
 import { adminHostRoutes } from './admin/hosts/routes.ts';
 import { adminImageRoutes } from './admin/images/routes.ts';
+import { adminMaintenanceRoutes } from './admin/maintenance/routes.ts';
 import { adminMessageRoutes } from './admin/messages/routes.ts';
+import { adminMoveRoutes } from './admin/moves/routes.ts';
 import { adminOperationRoutes } from './admin/operations/routes.ts';
+import { adminPlacementRoutes } from './admin/placement/routes.ts';
 import { adminPriceRoutes } from './admin/prices/routes.ts';
 import { adminQuotaRoutes } from './admin/quotas/routes.ts';
 import { adminSettingsRoutes } from './admin/settings/routes.ts';
@@ -49,6 +53,8 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...accountRoutes(deps),
     ...adminDashboardRoutes(deps),
     ...adminOperationRoutes(deps),
+    ...adminMoveRoutes(deps),
+    ...adminMaintenanceRoutes(deps),
     ...adminDiscrepancyRoutes(deps),
     ...adminMessageRoutes(deps),
     ...adminAuditRoutes(deps),
@@ -58,6 +64,8 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminUserRoutes(deps),
     ...adminQuotaRoutes(deps),
     ...adminThresholdRoutes(deps),
+    ...adminPlacementRoutes(deps),
+    ...adminBalancingRoutes(deps),
     ...adminCapsRoutes(deps),
     ...adminPriceRoutes(deps),
     ...adminSettingsRoutes(deps),

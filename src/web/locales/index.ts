@@ -10,6 +10,7 @@ import { api } from './api.ts';
 import { audit } from './audit.ts';
 import { availability } from './availability.ts';
 import { balancing } from './balancing.ts';
+import { burnIn } from './burn-in.ts';
 import { common } from './common.ts';
 import { consoleMessages } from './console.ts';
 import { contact } from './contact.ts';
@@ -34,6 +35,7 @@ const areas: readonly Messages[] = [
   api,
   audit,
   balancing,
+  burnIn,
   availability,
   common,
   consoleMessages,
