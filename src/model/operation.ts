@@ -8,6 +8,7 @@ export type OperationState = (typeof operationStates)[number];
 export const operationKinds = [
   'instance-create', 'instance-start', 'instance-shutdown', 'instance-force-off', 'instance-reboot', 'instance-delete', 'instance-migrate',
   'instance-recover', 'host-recover', 'host-drill',
+  'host-drain', 'host-return',
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];
 

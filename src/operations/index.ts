@@ -1,7 +1,9 @@
 // kind → what it consists of. The runner, cancelling and submitting look here.
 import type { OperationKind } from '../model/operation.ts';
+import { hostDrain } from './host-drain.ts';
 import { hostDrill } from './host-drill.ts';
 import { hostRecover } from './host-recover.ts';
+import { hostReturn } from './host-return.ts';
 import { instanceCreate } from './instance-create-steps.ts';
 import { instanceDelete } from './instance-delete.ts';
 import { instanceMigrate } from './instance-migrate.ts';
@@ -20,4 +22,6 @@ export const definitions: Readonly<Record<OperationKind, Definition>> = {
   'instance-recover': instanceRecover,
   'host-recover': hostRecover,
   'host-drill': hostDrill,
+  'host-drain': hostDrain,
+  'host-return': hostReturn,
 };
