@@ -1,6 +1,7 @@
 // Emptying a host and bringing its instances back: which go first, and where an instance belongs afterwards.
 import type { Sentence } from '../errors.ts';
 import { statesFor, type Instance } from './instance.ts';
+import type { Move } from './move.ts';
 
 /** Why one host does not take an instance; without a name: what stands against moving it at all. */
 export interface MoveRefusal {
@@ -23,6 +24,13 @@ export interface MoveTally {
   readonly moved: number;
   readonly failed: number;
   readonly left: number;
+}
+
+/** Of one batch, the newest move of each instance: one that failed may have been tried again. In the order of `moves`. */
+export function lastMoves(moves: readonly Move[]): Move[] {
+  const last = new Map<string, Move>();
+  for (const move of moves) last.set(move.instanceId, move);
+  return [...last.values()];
 }
 
 /** Has something on its host that can be moved at all: one that failed or was lost has not. */

@@ -2,7 +2,7 @@
 // an instance whose turn has not come stays in its owner's hands: it can be started, stopped and deleted meanwhile.
 import { AppError, say, type Sentence } from '../errors.ts';
 import type { Instance } from '../model/instance.ts';
-import { byTurn, isMovable, type MoveRefusal, type MoveTally } from '../model/maintenance.ts';
+import { byTurn, isMovable, lastMoves, type MoveRefusal, type MoveTally } from '../model/maintenance.ts';
 import type { Move, MoveTrigger } from '../model/move.ts';
 import type { Operation } from '../model/operation.ts';
 import type { Db } from '../store/db.ts';
@@ -35,6 +35,8 @@ const aheadFactor = 3;
 const lookAgainMs = 3000;
 /** How long an instance that something else is done with is waited for, once nothing moves any more. */
 const busyMs = 180_000;
+/** Where a move that failed is tried: once more, to another host. What does not converge would not anywhere. */
+const maxTargets = 2;
 /** For both hosts' answers to the check of one move. */
 const checkMs = 10_000;
 
@@ -77,21 +79,36 @@ async function advance(run: StepRun, batch: MoveBatch): Promise<Standing> {
   const [settings, moves, left] = await Promise.all([
     selectSettings(db), selectMovesByBatch(db, run.operation.id), selectLeftBehind(db, run.operation.id),
   ]);
-  const handled = new Set([...moves, ...left].map(({ instanceId }) => instanceId));
+  const failedTo = failedTargets(moves);
+  const again = (move: Move): boolean => move.state === 'failed' && (failedTo.get(move.instanceId)?.size ?? 0) < maxTargets;
+  const handled = new Set([...left, ...lastMoves(moves).filter((move) => !again(move))].map(({ instanceId }) => instanceId));
   const todo = async (): Promise<Instance[]> =>
     (await batch.candidates(db)).filter((instance) => !handled.has(instance.id) && (isMovable(instance) || instance.state === 'creating'));
   const idle = (await todo()).filter(({ operationId }) => operationId === null);
+  // a host that has fallen silent is waited for, and not a reason against each of its instances
+  if (idle.length > 0) await run.host();
   let open = moves.filter(isOpen).length;
   const places = settings.migration.perHost * aheadFactor;
   const planned = idle.length === 0 || open >= places ? [] : planMoves(await loadMovePlanning(run.deps), idle, batch.toHostId);
   for (const plan of planned.sort((a, b) => byTurn(a.instance, b.instance))) {
     if (open >= places) break;
     run.signal.throwIfAborted();
-    const outcome = await submitPlanned(run, batch, plan);
+    const outcome = await submitPlanned(run, batch, elsewhere(plan, failedTo.get(plan.instance.id)));
     if (outcome === 'submitted') open++;
     if (outcome !== 'later') handled.add(plan.instance.id);
   }
   return { open, todo: await todo() };
+}
+
+/** Which hosts each was to go to when that failed. */
+function failedTargets(moves: readonly Move[]): Map<string, Set<string>> {
+  const targets = new Map<string, Set<string>>();
+  for (const { state, instanceId, toHostId } of moves) if (state === 'failed') targets.set(instanceId, new Set(targets.get(instanceId)).add(toHostId));
+  return targets;
+}
+
+function elsewhere(plan: PlannedMove, failedTo: ReadonlySet<string> | undefined): PlannedMove {
+  return failedTo === undefined ? plan : { ...plan, candidates: plan.candidates.filter(({ id }) => !failedTo.has(id)) };
 }
 
 export const isOpen = (move: Pick<Move, 'state'>): boolean => move.state === 'queued' || move.state === 'moving';
@@ -151,6 +168,9 @@ export async function selectArrivals(db: Db, hostId: string): Promise<Move[]> {
 
 export async function tallyMoves(db: Db, operation: Pick<Operation, 'id'>): Promise<MoveTally> {
   const [moves, left] = await Promise.all([selectMovesByBatch(db, operation.id), selectLeftBehind(db, operation.id)]);
-  const moved = moves.filter(({ state }) => state === 'done').length;
-  return { moved, failed: moves.filter((move) => !isOpen(move)).length - moved, left: left.length };
+  const last = lastMoves(moves);
+  const moved = last.filter(({ state }) => state === 'done').length;
+  // one that could not be tried elsewhere failed, and was left for that
+  const failed = last.filter(({ state }) => state === 'failed' || state === 'cancelled').map(({ instanceId }) => instanceId);
+  return { moved, failed: failed.length, left: left.filter(({ instanceId }) => !failed.includes(instanceId)).length };
 }

@@ -1,7 +1,7 @@
 // Where a host's maintenance stands: for its own page, and as a card on the host's page.
 import type { Host } from '../../../model/host.ts';
 import type { Instance } from '../../../model/instance.ts';
-import { isMovable, type LeftBehind } from '../../../model/maintenance.ts';
+import { isMovable, lastMoves, type LeftBehind } from '../../../model/maintenance.ts';
 import type { Move } from '../../../model/move.ts';
 import type { Operation, OperationStep } from '../../../model/operation.ts';
 import { maintenanceKinds, selectMaintenanceUnderWay } from '../../../operations/host-maintenance.ts';
@@ -48,10 +48,13 @@ export interface MaintenanceReport {
 export async function loadReport(db: Db, operation: Operation | undefined): Promise<MaintenanceReport | null> {
   if (operation === undefined) return null;
   const [moves, left] = await Promise.all([selectMovesByBatch(db, operation.id), selectLeftBehind(db, operation.id)]);
+  const last = lastMoves(moves);
+  const failed = last.filter(({ state }) => state === 'failed' || state === 'cancelled');
   return {
-    operation, left,
-    open: moves.filter(({ endedAt }) => endedAt === null),
-    done: moves.filter(({ state }) => state === 'done'),
-    failed: moves.filter(({ state }) => state === 'failed' || state === 'cancelled'),
+    operation, failed,
+    open: last.filter(({ endedAt }) => endedAt === null),
+    done: last.filter(({ state }) => state === 'done'),
+    // one that could not be tried elsewhere failed, and was left for that
+    left: left.filter(({ instanceId }) => !failed.some((move) => move.instanceId === instanceId)),
   };
 }
