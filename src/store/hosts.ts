@@ -215,8 +215,7 @@ export async function claimHostCheckedIn(tx: Db, hostId: string, at: number): Pr
   const { affectedRows } = await tx.execute(
     `UPDATE hosts SET state = 'up', state_since = ?, seen_at = ?, reason = NULL, fenced_at = NULL, fence_proof = NULL
      WHERE id = ? AND state = 'fenced'
-       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.operation_id IS NOT NULL)
-       AND NOT EXISTS (SELECT 1 FROM operations WHERE operations.host_id = hosts.id AND kind = 'host-recover' AND operations.state IN ('queued', 'running', 'undoing'))`,
+       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.operation_id IS NOT NULL)`,
     [at, at, hostId],
   );
   return affectedRows === 1;
@@ -238,6 +237,7 @@ export async function deleteHostIfEmpty(db: Db, id: string): Promise<boolean> {
   if (affectedRows === 0 && (await selectOptionalHost(db, id)) !== undefined) return false;
   await db.execute('DELETE FROM host_pools WHERE host_id = ?', [id]);
   await db.execute('DELETE FROM host_checks WHERE host_id = ?', [id]);
+  await db.execute('DELETE FROM burn_ins WHERE host_id = ?', [id]);
   return true;
 }
 

@@ -329,7 +329,7 @@ describe('a machine that runs on two hosts', () => {
     }
   });
 
-  const untouched: readonly [string, (instance: Instance, stray: Place) => Promise<unknown> | unknown][] = [
+  const untouched: readonly [string, (instance: Instance, stray: Place) => unknown][] = [
     ['its home does not run it', (instance, stray) => stray.other.host.destroy(instance.id)],
     ['its home does not know it', (instance, stray) => { stray.other.host.destroy(instance.id); stray.other.host.undefine(instance.id); }],
     ['its home holds it paused', (instance, stray) => stray.other.host.suspend(instance.id)],

@@ -10,7 +10,6 @@ export const hostEvents = defineMessages({
   'hosts.event.found-hours': ['The host answers again, after {{count}} hours.', '主機恢復回應，中斷 {{count}} 小時。'],
   'hosts.event.enabled': ['Enabled: it takes new machines.', '已啟用：接受新的虛擬機器。'],
   'hosts.event.disabled': ['Disabled: it takes no new machines.', '已停用：不接受新的虛擬機器。'],
-  'hosts.event.maintenance': ['Taken into maintenance.', '進入維護。'],
   'hosts.event.checked-in': ['Checked in: nothing was found there that lives elsewhere. It is used again.', '已重新報到：未發現屬於其他主機的虛擬機器，恢復使用。'],
   'hosts.event.checked-in-cleaned': ['Checked in: machines that live elsewhere or are gone were powered off and removed ({{total}}): {{names}}. It is used again.', '已重新報到：已關閉並移除屬於其他主機或已不存在的虛擬機器（{{total}} 台）：{{names}}。恢復使用。'],
   'hosts.event.check-in-failed': ['It answers, but could not check in; it stays fenced.', '主機有回應，但無法完成報到，維持隔離。'],

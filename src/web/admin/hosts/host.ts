@@ -1,4 +1,5 @@
 // One host: what it is, what lies on it, and an admin's choices about it.
+import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { AppError, say, type Sentence } from '../../../errors.ts';
 import { hostLimit } from '../../../model/capacity.ts';
@@ -8,6 +9,7 @@ import { checkHost, type HostReport } from '../../../operations/host-check.ts';
 import type { HostProblem } from '../../../operations/host-problem.ts';
 import { syncFleet } from '../../../operations/fleet-sync.ts';
 import { selectDiscrepanciesByHost } from '../../../store/discrepancies.ts';
+import { insertHostEvent } from '../../../store/host-events.ts';
 import { deleteHostIfEmpty, selectHost, updateHost } from '../../../store/hosts.ts';
 import { selectInstancesByHost } from '../../../store/instances.ts';
 import { selectSettings } from '../../../store/settings.ts';
@@ -87,7 +89,11 @@ export function setHostWish(deps: WebDeps, wish: Host['wish'], done: (name: stri
   return async (req, res) => {
     const host = await selectHost(deps.db, itemId(req));
     noteAudit(req, { target: host.name });
-    await updateHost(deps.db, host.id, { wish });
+    const event = { id: randomUUID(), hostId: host.id, at: deps.clock.now(), kind: 'wish', userId: contextOf(req).user?.id ?? null, sentence: say(`hosts.event.${wish}`) } as const;
+    await deps.db.transaction(async (tx) => {
+      await updateHost(tx, host.id, { wish });
+      if (host.wish !== wish) await insertHostEvent(tx, event);
+    });
     flash(req, 'success', done(host.name));
     res.redirect(303, paths.adminItem('hosts', host.id));
   };
