@@ -10,6 +10,7 @@ import { selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { releaseInstance, selectOptionalInstance, updateHeldInstance, type InstanceChange } from '../store/instances.ts';
 import { claimMovePlace, grantMovePlaces, selectMove, selectOptionalMove, updateMoveBegun, updateMoveEnded, updateMoveProgress } from '../store/moves.ts';
+import { updateOperationPoked } from '../store/operations.ts';
 import { releaseHostCapacity, releasePoolSpace } from '../store/reservations.ts';
 import { selectSettings } from '../store/settings.ts';
 import { selectPool } from '../store/storage-pools.ts';
@@ -270,7 +271,7 @@ export async function moved(tx: Db, { operation, context, now }: OperationEnd): 
     instanceId: instance.id, at: now, userId: operation.userId, reason: move.why,
     sentence: say('operations.diary.instance-migrate.done', { from: move.fromHostName, to: move.toHostName, seconds: Math.round(seconds * 10) / 10 }),
   });
-  await freePlaces(tx, now);
+  await freePlaces(tx, move, now);
 }
 
 export async function notMoved(tx: Db, { operation, context, now }: OperationEnd, error: Sentence | null): Promise<void> {
@@ -288,11 +289,12 @@ export async function notMoved(tx: Db, { operation, context, now }: OperationEnd
     }
   }
   await updateMoveEnded(tx, move.id, { state: error === null ? 'cancelled' : 'failed', at: now, error });
-  await freePlaces(tx, now);
+  await freePlaces(tx, move, now);
 }
 
-/** Whoever waits gets the place in the same moment. */
-async function freePlaces(tx: Db, now: number): Promise<void> {
+/** Whoever waits gets the place in the same moment; and who asked for several moves looks how far they are. */
+async function freePlaces(tx: Db, { batchId }: Move, now: number): Promise<void> {
+  if (batchId !== null) await updateOperationPoked(tx, batchId);
   const { migration } = await selectSettings(tx);
   await grantMovePlaces(tx, migration, now);
 }
