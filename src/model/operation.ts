@@ -7,7 +7,7 @@ export type OperationState = (typeof operationStates)[number];
 
 export const operationKinds = [
   'instance-create', 'instance-start', 'instance-shutdown', 'instance-force-off', 'instance-reboot', 'instance-delete', 'instance-migrate',
-  'instance-recover', 'host-recover', 'host-drill',
+  'instance-recover', 'host-recover', 'host-drill', 'host-burn-in',
   'host-drain', 'host-return',
 ] as const;
 export type OperationKind = (typeof operationKinds)[number];

@@ -15,9 +15,12 @@ export interface InstanceDisks {
   readonly seed: boolean | 'if-there';
 }
 
+/** What its domain is made of. */
+export type DefinedInstance = Pick<Instance, 'id' | 'name' | 'userId' | 'vcpus' | 'memoryMib' | 'mac'>;
+
 /** Defining again with the same UUID and name replaces. Throws conflict when the disk is not in the pool. */
 export async function defineInstance(
-  db: Db, { host, hypervisor }: { readonly host: Host; readonly hypervisor: Hypervisor }, instance: Instance, { pool, seed }: InstanceDisks, signal: AbortSignal,
+  db: Db, { host, hypervisor }: { readonly host: Host; readonly hypervisor: Hypervisor }, instance: DefinedInstance, { pool, seed }: InstanceDisks, signal: AbortSignal,
 ): Promise<void> {
   const path = async (volume: string): Promise<string> => {
     const found = await hypervisor.storageVolume.lookupByName(pool, volume, { signal });

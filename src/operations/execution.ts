@@ -300,7 +300,7 @@ export class Execution {
       },
       progress: (percent) => this.#progress(percent),
       transaction: (work) => db.transaction(async (tx) => {
-        await this.#change(tx, {});
+        await this.#change(tx, { context: this.#context });
         return work(tx);
       }),
     };

@@ -1,6 +1,7 @@
 // kind → what it consists of. The runner, cancelling and submitting look here.
 import type { OperationKind } from '../model/operation.ts';
 import { hostDrain } from './host-drain.ts';
+import { hostBurnIn } from './host-burn-in.ts';
 import { hostDrill } from './host-drill.ts';
 import { hostRecover } from './host-recover.ts';
 import { hostReturn } from './host-return.ts';
@@ -22,6 +23,7 @@ export const definitions: Readonly<Record<OperationKind, Definition>> = {
   'instance-recover': instanceRecover,
   'host-recover': hostRecover,
   'host-drill': hostDrill,
+  'host-burn-in': hostBurnIn,
   'host-drain': hostDrain,
   'host-return': hostReturn,
 };

@@ -5,6 +5,7 @@ import { HostUnavailableError, InvalidUriError } from '../libvirt/errors.ts';
 import type { CallOptions, Hypervisor, OpenHypervisor } from '../libvirt/hypervisor.ts';
 import { parseUri, type LibvirtUri } from '../libvirt/uri.ts';
 import type { Host } from '../model/host.ts';
+import { destinationUri } from './migrate-domain.ts';
 import { hostProblem, problemOf, type HostProblem } from './host-problem.ts';
 
 /** null: nothing is wrong with it, as far as the portal sees. `hostUuid`: of the machine that must answer there. */
@@ -20,7 +21,7 @@ export async function checkMigrationAddress(
     if (error instanceof InvalidUriError) return { ...problemOf(error), field: 'migrationUri' };
     throw error;
   }
-  if (wanted.transport === 'unix' || isLoopback(wanted.host)) return hostProblem('migration-local', {}, 'migrationUri');
+  if (destinationUri(host) === undefined || wanted.transport === 'unix' || isLoopback(wanted.host)) return hostProblem('migration-local', {}, 'migrationUri');
   // the connection in use says that the host is there; and an ssh key of a host is not the portal's to try
   if (host.migrationUri === null || wanted.transport === 'ssh') return null;
   return knock(deps, portalUri(wanted, own), hostUuid, call);

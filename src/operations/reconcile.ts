@@ -8,6 +8,7 @@ import { isNoDomain, isOperationInvalid } from '../libvirt/errors.ts';
 import type { CallOptions, DomainRef, DomainState, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host, StoragePool } from '../model/host.ts';
 import type { Instance, InstanceState } from '../model/instance.ts';
+import { selectOpenBurnInIds } from '../store/burn-ins.ts';
 import { deleteDiscrepanciesNotSeen, upsertDiscrepancy } from '../store/discrepancies.ts';
 import { insertHostEvent } from '../store/host-events.ts';
 import { selectHostPools, selectOptionalHost } from '../store/hosts.ts';
@@ -61,7 +62,9 @@ async function recordObserved(deps: OperationDeps, instance: Instance, state: In
 
 async function reportStrangers(deps: OperationDeps, host: Host, hypervisor: Hypervisor, strangers: readonly DomainRef[], options: CallOptions): Promise<void> {
   const instances = new Map((await selectInstancesByIds(deps.db, strangers.map((domain) => domain.uuid))).map((one) => [one.id, one]));
+  const burnIns = await selectOpenBurnInIds(deps.db, strangers.map((domain) => domain.uuid));
   for (const domain of strangers) {
+    if (burnIns.has(domain.uuid)) continue;
     const instance = instances.get(domain.uuid);
     // made since we read our records, or just being taken back
     if (instance !== undefined && (instance.hostId === host.id || instance.operationId !== null)) continue;
@@ -122,7 +125,8 @@ export async function reconcileVolumes(deps: OperationDeps, host: Host, options:
     });
     for (let start = 0; start < volumes.length; start += 500) {
       const some = volumes.slice(start, start + 500);
-      const known = new Set((await selectInstancesByIds(deps.db, [...new Set(some.map(({ owner }) => owner))])).map((instance) => instance.id));
+      const owners = [...new Set(some.map(({ owner }) => owner))];
+      const known = new Set([...(await selectInstancesByIds(deps.db, owners)).map((instance) => instance.id), ...(await selectOpenBurnInIds(deps.db, owners))]);
       for (const { owner, name } of some) {
         if (known.has(owner)) continue;
         // deleted since the list was made?

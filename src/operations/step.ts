@@ -9,6 +9,7 @@ import type { Operation, OperationKind } from '../model/operation.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Db } from '../store/db.ts';
 import type { OperationDeps } from './deps.ts';
+import type { BurnInProgress } from './host-burn-in.ts';
 
 /** What steps tell later steps and the end of the operation; saved with each step, so that it outlives its runner. */
 export interface OperationContext {
@@ -29,6 +30,8 @@ export interface OperationContext {
   readonly diskCopied?: boolean;
   /** until when a silent source is waited for after a move, ms UTC */
   readonly releaseUntil?: number;
+  /** what a burn-in has seen */
+  readonly burnIn?: BurnInProgress;
   /** what came of a host's emptying or return */
   readonly tally?: MoveTally;
 }
@@ -50,7 +53,7 @@ export interface StepRun {
   remember(context: Partial<OperationContext>): void;
   /** percent of this step, shown on the page */
   progress(percent: number): Promise<void>;
-  /** a transaction that fails, changing nothing, when the operation is not this runner's any more */
+  /** a transaction that fails, changing nothing, when the operation is not this runner's any more; what is remembered is saved with it */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
 }
 
