@@ -2,6 +2,7 @@
 // proof nothing is started, ever: it waits, and looks meanwhile whether the host comes back by itself.
 import { randomUUID } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
+import type { CallOptions, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { FenceProof, Host } from '../model/host.ts';
 import type { Operation } from '../model/operation.ts';
 import { emptyReport, suspectsOwnNetwork, type Recovery } from '../model/recovery.ts';
@@ -106,7 +107,7 @@ async function answers(deps: Pick<OperationDeps, 'openHost'>, host: Host, signal
   const hypervisor = deps.openHost(host.uri, { connectTimeoutMs: askMs });
   const options = { timeoutMs: askMs, ...(signal === undefined ? {} : { signal }) };
   try {
-    await hypervisor.ready(options);
+    await firstAttempt(hypervisor, options);
     await hypervisor.node.getHostname(options);
     return true;
   } catch {
@@ -114,6 +115,16 @@ async function answers(deps: Pick<OperationDeps, 'openHost'>, host: Host, signal
   } finally {
     await hypervisor.close();
   }
+}
+
+/** Unlike `ready`, which goes on trying. */
+function firstAttempt(hypervisor: Hypervisor, options: CallOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const stop = hypervisor.onStatus(({ state, reason }) => {
+      if (state === 'down') reject(new Error(reason ?? 'down'));
+    });
+    hypervisor.ready(options).then(resolve, reject).finally(stop);
+  });
 }
 
 /** It was back before anything was done: nothing is done, and nothing will be. */

@@ -19,6 +19,8 @@ export interface FencedMachine {
   readonly parameters: Readonly<Record<string, string>>;
   power(): Promise<'on' | 'off'>;
   setPower(power: 'on' | 'off'): Promise<void>;
+  /** from now on the agent waits until the machine has the power that it was told */
+  applied(power: 'on' | 'off'): Promise<void>;
   fault(fault: AgentFault, on: boolean): Promise<void>;
   /** seconds that each action takes */
   slow(seconds: number): Promise<void>;
@@ -35,6 +37,7 @@ export async function createFencedMachine(): Promise<FencedMachine> {
     parameters: { directory },
     power: async () => ((await read('power')).trim() === 'off' ? 'off' : 'on'),
     setPower: (power) => writeFile(join(directory, 'power'), power),
+    applied: (power) => writeFile(join(directory, 'applied'), power),
     fault: (fault, on) => (on ? writeFile(join(directory, fault), '') : rm(join(directory, fault), { force: true })),
     slow: (seconds) => writeFile(join(directory, 'slow'), String(seconds)),
     calls: async () => (await read('calls')).split('\n').filter((line) => line !== ''),
