@@ -269,7 +269,9 @@ describe('a lab of four hosts', { skip: needsRoot }, () => {
 describe('a lab', { skip: needsRoot }, () => {
   const dir = `${temporaryFolder()}/l`;
   const up = (...more: string[]): Promise<string> => must(script('lab'), ['up', dir, '--hosts', '2', '--tcp', ...more]);
-  before(() => void mkdirSync(dir));
+  before(() => {
+    mkdirSync(dir);
+  });
   after(async () => {
     if (existsSync(dir)) await must(script('lab'), ['down', dir]);
   });

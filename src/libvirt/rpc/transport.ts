@@ -74,6 +74,9 @@ async function dialTls(uri: LibvirtUri, options: DialOptions): Promise<TLSSocket
     ...(isIP(host) === 0 ? { servername: host } : {}),
   });
   socket.setNoDelay(true);
+  // Each message in a TLS record of its own: of a record with two libvirtd reads the first, and comes back to the second only
+  // when something else arrives, which may be its own keepalive timer's 5 s. Without this method writes are not gathered.
+  Object.defineProperty(socket, '_writev', { value: undefined });
   await connected(socket, 'secureConnect', options.signal);
   await connected(socket, 'readable', options.signal).catch((error: unknown) => {
     if (error instanceof AbortError) throw error;

@@ -69,6 +69,9 @@ describe('two real hosts', { skip: whyNoLibvirtd() }, () => {
   it('speak TLS with the certificates we make', async () => {
     const host = openHypervisor(`qemu+tls://${second.address}/system`, { pkiPath: join(pki, 'portal') });
     assert.equal((await host.domain.listAll())[0]?.name, 'moving');
+    const begin = Date.now();
+    await Promise.all(Array.from({ length: 12 }, () => host.node.getHostname()));
+    assert.ok(Date.now() - begin < 2000, `several requests at once took ${Date.now() - begin} ms`);
     await host.close();
   });
 
