@@ -32,6 +32,8 @@ export interface OperationContext {
   readonly releaseUntil?: number;
   /** what a burn-in has seen */
   readonly burnIn?: BurnInProgress;
+  /** a move has brought it where its owner's wish to start it can be met */
+  readonly thenStart?: boolean;
   /** what came of a host's emptying or return */
   readonly tally?: MoveTally;
 }
