@@ -18,6 +18,8 @@ async function batchOf({ deps, operation }: StepRun): Promise<MoveBatch> {
   return {
     hostId: host.id, toHostId: null, trigger: 'maintenance', why: say('moves.why.maintenance', { host: host.name }),
     async candidates(db) {
+      // somebody has put it into service meanwhile: what has not left stays
+      if (host.wish !== 'maintenance') return [];
       const arrivals = await selectArrivals(db, host.id);
       const [here, coming] = await Promise.all([selectInstancesByHost(db, host.id), selectInstancesByIds(db, arrivals.map(({ instanceId }) => instanceId))]);
       return [...here, ...coming.filter(({ hostId }) => hostId !== host.id)];

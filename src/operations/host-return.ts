@@ -15,7 +15,8 @@ async function batchOf({ deps, operation }: StepRun): Promise<MoveBatch> {
   const host = await selectHost(deps.db, operation.hostId ?? '');
   return {
     hostId: host.id, toHostId: host.id, trigger: 'return', why: say('moves.why.return', { host: host.name }),
-    candidates: (db) => selectInstancesToReturn(db, host.id),
+    // somebody has taken it out of service meanwhile: what has not come stays away
+    candidates: async (db) => (host.wish === 'enabled' ? selectInstancesToReturn(db, host.id) : []),
     returnHostId: () => null,
   };
 }

@@ -1,15 +1,18 @@
 // Asking for something to be done with an instance that is there: start, shutdown, force off, reboot, delete.
 import { randomUUID } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
+import type { Host } from '../model/host.ts';
 import { instanceRefuses, statesFor, type Instance, type InstanceAction } from '../model/instance.ts';
+import { homeOf } from '../model/maintenance.ts';
 import type { Operation } from '../model/operation.ts';
 import type { User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
-import { selectOptionalHost } from '../store/hosts.ts';
+import { selectHosts, selectOptionalHost } from '../store/hosts.ts';
 import { claimInstance, selectOptionalInstance } from '../store/instances.ts';
 import { insertOperation, selectOperation } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { definitions } from './index.ts';
+import { submitMove } from './instance-migrate.ts';
 import { restartElsewhere } from './instance-recover.ts';
 
 export type PowerAction = Exclude<InstanceAction, 'console' | 'migrate'>;
@@ -33,8 +36,7 @@ export async function submitInstanceAction(deps: OperationDeps, { action, instan
   if (action === 'start' && instance.hostId !== null) {
     const host = await selectOptionalHost(deps.db, instance.hostId);
     if (host?.state === 'fenced') return restartElsewhere(deps, instance, actor);
-    // what runs there would hold up its emptying
-    if (host?.wish === 'maintenance') throw new AppError('conflict', say('instances.trouble.maintenance-off', { host: host.name }));
+    if (host?.wish === 'maintenance') return startElsewhere(deps, instance, host, actor);
   }
   const definition = definitions[`instance-${action}`];
   const operationId = randomUUID();
@@ -49,6 +51,20 @@ export async function submitInstanceAction(deps: OperationDeps, { action, instan
   });
   deps.wake();
   return selectOperation(deps.db, operationId);
+}
+
+/** Its host is in maintenance: what is started there would hold that up. So it moves first, which takes a moment, and belongs there still. */
+async function startElsewhere(deps: OperationDeps, instance: Instance, host: Host, actor: ActionRequest['actor']): Promise<Operation> {
+  const closed = new Set((await selectHosts(deps.db)).filter(({ wish }) => wish === 'maintenance').map(({ id }) => id));
+  try {
+    const { operation } = await submitMove(deps, {
+      instance, toHostId: null, trigger: 'maintenance', why: say('moves.why.start', { host: host.name }), actor, returnHostId: homeOf(instance, host.id, closed), thenStart: true,
+    });
+    return operation;
+  } catch (error) {
+    if (!(error instanceof AppError) || error.kind !== 'no-capacity') throw error;
+    throw new AppError('conflict', say('maintenance.refused.start', { host: host.name }));
+  }
 }
 
 /** Another was faster, unless this is our own transaction again after its answer was lost. */

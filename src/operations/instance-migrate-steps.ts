@@ -15,7 +15,7 @@ import { releaseHostCapacity, releasePoolSpace } from '../store/reservations.ts'
 import { selectSettings } from '../store/settings.ts';
 import { selectPool } from '../store/storage-pools.ts';
 import { ensureOff, ensureUndefined, observeDomain } from './domain.ts';
-import { observedChange } from './instance-power.ts';
+import { insertStart, observedChange } from './instance-power.ts';
 import { abandonMigration, migrateDomain, MoveCancelledError, RunsTwiceError, type DomainMove, type MoveSide } from './migrate-domain.ts';
 import { checkMove } from './migration-check.ts';
 import { copyDisks, dropCopies } from './move-disks.ts';
@@ -26,6 +26,8 @@ import { removeVolumes } from './volumes.ts';
 export interface MigrateInput {
   /** where it goes back to when that host's maintenance ends; null: nowhere; absent: as before */
   readonly returnHostId?: string | null;
+  /** its owner has asked for it to be started */
+  readonly thenStart?: boolean;
 }
 
 /** A look at the queue by oneself, milliseconds: who gives a place away wakes its owner, so this only mends lost wakes. */
@@ -194,9 +196,10 @@ async function observeWhereItStays(run: StepRun): Promise<void> {
 
 /** Loud, and once in the diary: an administrator has to choose. */
 async function raiseAlarm(run: StepRun, error: RunsTwiceError): Promise<void> {
-  const { db, log, clock } = run.deps;
+  const { db, log, clock, alert } = run.deps;
   const { id, instanceId } = await moveOf(run);
   log.error({ operation: id, instance: instanceId, err: error }, 'an instance runs on two hosts');
+  if (!(await isTold(run))) alert(error.sentence);
   await insertInstanceEvent(db, { id: `${id.slice(0, 35)}!`, instanceId, at: clock.now(), userId: null, sentence: error.sentence });
 }
 
@@ -207,7 +210,8 @@ async function recordHost(run: StepRun): Promise<void> {
   const target = await openSide(run, move.toHostId);
   const { state, consolePort } = await observeDomain(target.hypervisor, move.instanceId, { signal: run.signal });
   run.remember({ observed: state, consolePort });
-  const { returnHostId } = run.input as MigrateInput;
+  const { returnHostId, thenStart = false } = run.input as MigrateInput;
+  if (thenStart && state === 'stopped') run.remember({ thenStart });
   const now = run.deps.clock.now();
   const change: InstanceChange = {
     ...observedChange(state, consolePort), hostId: move.toHostId, movedAt: now,
@@ -264,6 +268,7 @@ export async function moved(tx: Db, { operation, context, now }: OperationEnd): 
   await releaseHostCapacity(tx, move.fromHostId, instance);
   if (move.fromPoolId !== null) await releasePoolSpace(tx, move.fromPoolId, instance);
   await releaseInstance(tx, instance.id, operation.id, {}, now);
+  if (context.thenStart === true) await insertStart(tx, { instanceId: instance.id, hostId: move.toHostId, userId: operation.userId, createdAt: now });
   const figures = context.figures;
   await updateMoveEnded(tx, move.id, { state: 'done', at: now, error: null, ...figures });
   const seconds = Math.max(0, now - (move.begunAt ?? now)) / 1000;

@@ -36,6 +36,8 @@ export interface MoveRequest {
   readonly actor: Pick<User, 'id'> | null;
   /** written to the instance when the move ends well */
   readonly returnHostId?: string | null;
+  /** it is off, and is started when it has arrived */
+  readonly thenStart?: boolean;
 }
 
 export interface SubmittedMove {
@@ -113,7 +115,9 @@ async function placementRequest(db: Db, instance: Instance, fleet: Fleet): Promi
 async function reserve(deps: OperationDeps, request: MoveRequest, instance: Instance, operationId: string, target: Target, settings: Settings): Promise<boolean> {
   const { overcommit, migration } = settings;
   const createdAt = deps.clock.now();
-  const input: MigrateInput = request.returnHostId === undefined ? {} : { returnHostId: request.returnHostId };
+  const input: MigrateInput = {
+    ...(request.returnHostId === undefined ? {} : { returnHostId: request.returnHostId }), ...(request.thenStart === true ? { thenStart: true } : {}),
+  };
   class Lost extends Error {}
   try {
     await deps.db.transaction(async (tx) => {

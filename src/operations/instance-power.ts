@@ -1,12 +1,15 @@
 // Start, shutdown, force off and reboot. None of them has anything to undo: when one fails, what the host says then is
 // what is true.
+import { randomUUID } from 'node:crypto';
 import { AppError, say, type Sentence } from '../errors.ts';
 import { isOperationInvalid } from '../libvirt/errors.ts';
+import { statesFor } from '../model/instance.ts';
 import type { OperationKind } from '../model/operation.ts';
 import type { Db } from '../store/db.ts';
 import { selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
-import { releaseInstance, type InstanceChange } from '../store/instances.ts';
+import { claimInstance, releaseInstance, type InstanceChange } from '../store/instances.ts';
+import { insertOperation } from '../store/operations.ts';
 import { selectSettings } from '../store/settings.ts';
 import { ensureOff, ensureStarted, expectDomain, type ObservedDomain } from './domain.ts';
 import { recordStep } from './record-step.ts';
@@ -98,6 +101,14 @@ async function waitOn(run: StepRun, ignored: string, pressAgain: () => Promise<v
     });
   }
   return { againAfterMs: lookAgainMs };
+}
+
+/** Queues the start of one that is off and free, in the transaction that made it so. */
+export async function insertStart(tx: Db, start: { readonly instanceId: string; readonly hostId: string; readonly userId: string | null; readonly createdAt: number }): Promise<void> {
+  const id = randomUUID();
+  const { kind, steps } = instanceStart;
+  if (!(await claimInstance(tx, start.instanceId, { operationId: id, operationKind: kind, states: statesFor('start') }))) return;
+  await insertOperation(tx, { ...start, id, kind, input: {}, stepNames: steps.map((step) => step.name) });
 }
 
 function power(kind: OperationKind, steps: readonly Step[]): Definition {

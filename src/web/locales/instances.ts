@@ -115,7 +115,7 @@ export const instances = defineMessages({
   'instances.trouble.silent-ha': ['Host {{host}} does not answer. The machine may well be running. If the host proves to have failed, it is started on another one by itself.', '主機 {{host}} 沒有回應，虛擬機器可能仍在執行。若確認主機已故障，將自動在其他主機上重新啟動。'],
   'instances.trouble.silent': ['Host {{host}} does not answer. The machine may well be running; what is shown here is the last that was heard. An administrator looks after the host.', '主機 {{host}} 沒有回應，虛擬機器可能仍在執行，此處顯示的是最後得知的狀態。管理員會處理主機。'],
   'instances.trouble.silent-off': ['Host {{host}} does not answer. The machine is off, and cannot be started until the host answers or an administrator has dealt with it.', '主機 {{host}} 沒有回應。虛擬機器目前關機，須待主機恢復或管理員處理後才能開機。'],
-  'instances.trouble.maintenance-off': ['Host {{host}} is in maintenance. The machine can be started when it has been moved away, or when the maintenance has ended.', '主機 {{host}} 正在維護。虛擬機器移走後或維護結束後即可開機。'],
+  'instances.trouble.maintenance-off': ['Host {{host}} is in maintenance. When the machine is started it moves to another host first.', '主機 {{host}} 正在維護。開機時會先移到另一台主機。'],
   'instances.progress.cancelling': ['being cancelled', '取消中'],
   'instances.progress.steps-done': ['{{done}} of {{all}} steps', '{{all}} 個步驟中已完成 {{done}} 個'],
   'instances.progress.progress': ['Progress', '進度'],

@@ -24,6 +24,7 @@ export const maintenance = defineMessages({
   'maintenance.refused.host-drain.running': ['Host {{host}} is being emptied already.', '主機 {{host}} 正在清空中。'],
   'maintenance.refused.host-return.running': ['The machines of host {{host}} are being brought back already.', '主機 {{host}} 的虛擬機器正在移回中。'],
   'maintenance.refused.host-return.not-needed': ['Host {{host}} is not in maintenance, and nothing is to come back to it.', '主機 {{host}} 並未在維護中，也沒有要移回的虛擬機器。'],
+  'maintenance.refused.start': ['The machine’s host, {{host}}, is in maintenance, and no other host has room for it now. It can be started when the maintenance has ended.', '虛擬機器所在的主機 {{host}} 正在維護，目前沒有其他主機可容納。維護結束後即可開機。'],
   'maintenance.left.busy': ['Something else was being done with it for too long.', '該虛擬機器長時間有其他作業進行中。'],
   'maintenance.left.moved-not': ['Its move did not succeed: {{why}}', '移動未成功：{{why}}'],
 

@@ -22,6 +22,7 @@ export const moves = defineMessages({
   'moves.phase.post-copy': ['Running at the target, fetching the rest', '已在目標主機執行，取回其餘記憶體'],
   'moves.phase.finishing': ['Finishing', '收尾中'],
   'moves.why.maintenance': ['Host {{host}} goes into maintenance', '主機 {{host}} 進入維護'],
+  'moves.why.start': ['Started while host {{host}} is in maintenance', '主機 {{host}} 維護期間開機'],
   'moves.why.return': ['The maintenance of host {{host}} has ended', '主機 {{host}} 維護結束'],
   'moves.why.words': ['{{words}}', '{{words}}'],
   'moves.why.admin': ['Asked for by an administrator', '由管理員要求'],
