@@ -81,7 +81,7 @@ describe('scripts/up', { skip: needsRoot }, () => {
   });
 
   it('refuses what it cannot do', async () => {
-    assert.match((await run(script('up'), ['--hosts', '4'])).stderr, /only 1 private host is supported/);
+    assert.match((await run(script('up'), ['--hosts', '9'])).stderr, /--hosts needs a number from 1 to 8, not '9'/);
     assert.match((await run(script('up'), ['--port', 'x'])).stderr, /--port needs a number/);
     assert.match((await run(script('up'), ['--admin', 'ada'])).stderr, /--admin-password-file/);
     assert.equal((await run(script('up'), ['--frobnicate'])).code, 2);
@@ -131,6 +131,27 @@ describe('scripts/up', { skip: needsRoot }, () => {
     assert.equal(await up.exit, 0);
     assert.equal(await processes(), '');
     assert.ok(existsSync(`${data}/database/data/mysql`), 'the data are kept');
+  });
+
+  it('grows to four hosts over TLS, which share the pool that the first one had, and takes them over when it was killed', async (t) => {
+    up = await startUp(['--port', String(port), '--data', data, '--hosts', '4']);
+    t.diagnostic(`ready after ${up.readyMs} ms`);
+    const token = (await must(script('admin'), ['--data', data, 'token', 'ada'])).trim();
+    const hosts = JSON.parse(await items('/api/v1/hosts', token)) as { items: { name: string; state: string }[] };
+    assert.deepEqual(hosts.items.map(({ name }) => name).sort(), ['host1', 'host2', 'host3', 'host4']);
+    assert.match(await must(script('admin'), ['--data', data, 'hosts']), /host4\tup\tqemu\+tls:/);
+    const doctor = await run(script('admin'), ['--data', data, 'doctor']);
+    assert.equal(doctor.code, 0, doctor.stdout);
+    const before = pidIn('host3/pid');
+    await must(script('lab'), ['kill', data, '2']);
+    up.child.kill('SIGKILL');
+    await up.exit;
+    up = await startUp(['--port', String(port), '--data', data, '--hosts', '4']);
+    assert.equal(pidIn('host3/pid'), before, 'guests live on');
+    assert.match(await must(script('lab'), ['status', data]), /"number":2,"name":"host2","state":"up"/);
+    await must(script('down'), ['--data', data]);
+    assert.equal(await up.exit, 0);
+    assert.equal(await processes(), '');
   });
 
   it('says so when the portal ends by itself, and stops the rest', async () => {
