@@ -20,3 +20,23 @@ start_bench_cloud() { # start_bench_cloud HOSTS: DATA is a folder, or empty for 
   (umask 077; "$ROOT/scripts/admin" --data "$DATA" token bench --scope write > "$DATA/bench-token")
 }
 bench_is_ready() { grep -q '^ready ' "$DATA/bench-up.out" || ! kill -0 "$BENCH_UP" 2>/dev/null; }
+
+start_lab_bench() { # start_lab_bench HOSTS PORT ROUNDS "programs" arguments…: what the benchmarks on a lab begin with; sets PORT, DATA, ROUNDS
+  local hosts=$1 program
+  PORT=$2 ROUNDS=$3 DATA=''
+  local programs=$4
+  shift 4
+  local arguments=("$@")
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --rounds) ROUNDS=${2:?--rounds needs a number}; shift 2 ;;
+      --data) DATA=${2:?--data needs a folder}; shift 2 ;;
+      *) die "unknown option: $1" ;;
+    esac
+  done
+  require_root "A lab of private hosts" "${arguments[@]}"
+  for program in $programs; do
+    command -v "$program" >/dev/null || die "$program is missing: apt-get install libvirt-clients iputils-ping openssh-client"
+  done
+  start_bench_cloud "$hosts"
+}

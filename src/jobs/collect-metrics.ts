@@ -30,7 +30,9 @@ export function createCollectMetrics(deps: OperationDeps, { pollIntervalMs }: Co
         const options = { timeoutMs: deadlineMs, signal };
         // a frozen NFS server must not look like a frozen host, so pools have an outcome of their own
         const polledPools = tick.pollHostPools(host, hostPools.get(host.id), options);
+        const startedAt = performance.now();
         const polled = await pollHost(deps, host, readings.get(host.id), options);
+        deps.log.debug({ hostId: host.id, host: host.name, elapsedMs: Math.round((performance.now() - startedAt) * 10) / 10 }, 'host polled');
         readings.set(host.id, polled.readings);
         unmeasured.delete(host.id);
         await Promise.all([polledPools, observeInstances(deps, host, polled, options)]);
