@@ -16,7 +16,7 @@ import { selectSettings } from '../store/settings.ts';
 import { selectPool } from '../store/storage-pools.ts';
 import { ensureOff, ensureUndefined, observeDomain } from './domain.ts';
 import { insertStart, observedChange } from './instance-power.ts';
-import { abandonMigration, migrateDomain, MoveCancelledError, RunsTwiceError, type DomainMove, type MoveSide } from './migrate-domain.ts';
+import { abandonMigration, migrateDomain, MoveCancelledError, NeedsPersonError, type DomainMove, type MoveSide } from './migrate-domain.ts';
 import { checkMove } from './migration-check.ts';
 import { copyDisks, dropCopies } from './move-disks.ts';
 import { TooLateToUndoError, type OperationEnd, type RunAgain, type Step, type StepRun } from './step.ts';
@@ -124,7 +124,7 @@ async function clearTarget(run: StepRun): Promise<void> {
   if (target.hypervisor === null) return;
   // asked once more before anything is deleted
   if ((await observeDomain(target.hypervisor, move.instanceId, { signal: run.signal })).state !== 'lost') {
-    throw new AppError('host-unavailable', say('migration.failed.unclear', { from: source.host.name, to: target.host.name }));
+    throw new NeedsPersonError('unclear', source.host.name, target.host.name);
   }
   await removeVolumes(target.hypervisor, toPool.name, move.instanceId, run.signal);
 }
@@ -165,7 +165,7 @@ async function migrate(run: StepRun): Promise<void> {
   try {
     run.remember({ figures: await migrateDomain(await domainMove(run)) });
   } catch (error) {
-    if (error instanceof RunsTwiceError) await raiseAlarm(run, error);
+    if (error instanceof NeedsPersonError) await raiseAlarm(run, error);
     if (!(error instanceof HostUnavailableError || error instanceof AbortError)) await observeWhereItStays(run);
     // the cancellation is known to whoever runs this
     if (error instanceof MoveCancelledError && !run.signal.aborted) throw new Error('a move was cancelled by nobody', { cause: error });
@@ -180,7 +180,7 @@ async function abandon(run: StepRun): Promise<void> {
   try {
     if ((await abandonMigration(await domainMove(run))) === 'arrived') throw new TooLateToUndoError();
   } catch (error) {
-    if (error instanceof RunsTwiceError) await raiseAlarm(run, error);
+    if (error instanceof NeedsPersonError) await raiseAlarm(run, error);
     throw error;
   }
   await observeWhereItStays(run);
@@ -194,12 +194,14 @@ async function observeWhereItStays(run: StepRun): Promise<void> {
   run.remember({ observed: state, consolePort });
 }
 
-/** Loud, and once in the diary: an administrator has to choose. */
-async function raiseAlarm(run: StepRun, error: RunsTwiceError): Promise<void> {
+/** Loud, and once: an administrator has to choose. */
+async function raiseAlarm(run: StepRun, error: NeedsPersonError): Promise<void> {
   const { db, log, clock, alert } = run.deps;
   const { id, instanceId } = await moveOf(run);
-  log.error({ operation: id, instance: instanceId, err: error }, 'an instance runs on two hosts');
-  if (!(await isTold(run))) alert(error.sentence);
+  log.error({ operation: id, instance: instanceId, err: error }, 'a move needs a person');
+  if (run.context.alarmed === true) return;
+  alert(error.sentence);
+  run.remember({ alarmed: true });
   await insertInstanceEvent(db, { id: `${id.slice(0, 35)}!`, instanceId, at: clock.now(), userId: null, sentence: error.sentence });
 }
 
@@ -244,7 +246,7 @@ async function clearSource(run: StepRun, move: Move, hostName: string, hyperviso
   // the half that was sent; it would run only if somebody resumed it
   if (left.state === 'paused') await ensureOff(hypervisor, move.instanceId, run.signal);
   if (left.state === 'running') {
-    const error = new RunsTwiceError(hostName, move.toHostName);
+    const error = new NeedsPersonError('both', hostName, move.toHostName);
     await raiseAlarm(run, error);
     throw error;
   }

@@ -48,16 +48,16 @@ export interface DomainMove {
 /** It was given up because somebody wished so, and is where it was. */
 export class MoveCancelledError extends Error {}
 
-/** Both hosts run it: what may never be. Nothing is done about it here; a person decides which one goes. */
-export class RunsTwiceError extends AppError {
-  constructor(source: string, target: string) {
-    super('host-unavailable', say('migration.failed.both', { from: source, to: target }));
+/** What may never be: both hosts run it, or neither has it whole. Nothing is done about it here; a person decides, and it is looked at again. */
+export class NeedsPersonError extends AppError {
+  constructor(what: 'both' | 'unclear', source: string, target: string) {
+    super('host-unavailable', say(`migration.failed.${what}`, { from: source, to: target }));
   }
 }
 
 /** VIR_MIGRATE_* (libvirt-domain.h) */
 const flag = {
-  live: 1 << 0, peerToPeer: 1 << 1, persistDest: 1 << 3, undefineSource: 1 << 4, nonSharedDisk: 1 << 6, offline: 1 << 10,
+  live: 1 << 0, peerToPeer: 1 << 1, persistDest: 1 << 3, undefineSource: 1 << 4, nonSharedDisk: 1 << 6, unsafe: 1 << 9, offline: 1 << 10,
   abortOnError: 1 << 12, autoConverge: 1 << 13, postCopy: 1 << 15, tls: 1 << 16,
 } as const;
 
@@ -78,7 +78,7 @@ export function destinationUri(host: Pick<Host, 'uri' | 'migrationUri'>): string
   }
 }
 
-/** Resolves when it has arrived. Throws when it has not: it is then on the source, if `HostUnavailableError` or `RunsTwiceError` do not say otherwise. */
+/** Resolves when it has arrived. Throws when it has not: it is then on the source, if HostUnavailableError and NeedsPersonError do not say otherwise. */
 export async function migrateDomain(move: DomainMove): Promise<MoveFigures> {
   return new Migration(move).run();
 }
@@ -98,6 +98,8 @@ class Migration {
   #begunAt: number | null;
   #offline: boolean | null;
   #unsettledSince: number | null = null;
+  /** of disks; the target's figures are of memory alone */
+  #copiedBytes = 0;
 
   constructor(private readonly move: DomainMove) {
     this.#failure = move.failure;
@@ -116,7 +118,7 @@ class Migration {
           break;
         case 'arrived':
           if (this.#begunAt === null) throw new AppError('conflict', say('operations.failed.domain-gone', { host: now.source.host.name }));
-          return readFigures(now.target, this.move.uuid, this.#left.signal);
+          return this.#figures(now.target);
         case 'stayed':
           if (this.#isTimeUp()) this.#gaveUp ??= 'timeout';
           if (this.#gaveUp === 'cancelled') throw new MoveCancelledError();
@@ -168,7 +170,7 @@ class Migration {
 
   async #where({ source, target, here, there }: Look): Promise<'moving' | 'stayed' | 'arrived' | 'nowhere' | 'unsettled'> {
     const where = whereabouts(here, there, this.#offline === true);
-    if (where === 'both') throw new RunsTwiceError(source.host.name, target.host.name);
+    if (where === 'both') throw new NeedsPersonError('both', source.host.name, target.host.name);
     if (where !== 'unsettled') {
       this.#unsettledSince = null;
       return where;
@@ -181,7 +183,7 @@ class Migration {
   /** The hosts had their time. What is dropped is a half that is seen not to live. */
   async #settle(source: MoveSide, target: MoveSide, how: Settlement): Promise<'arrived' | 'unsettled'> {
     this.move.log.warn({ domain: this.move.uuid, source: source.host.id, target: target.host.id, how }, 'hosts left a move unfinished');
-    if (how === 'ask-a-person') throw new AppError('host-unavailable', say('migration.failed.unclear', { from: source.host.name, to: target.host.name }));
+    if (how === 'ask-a-person') throw new NeedsPersonError('unclear', source.host.name, target.host.name);
     // the step that tidies up the source drops it
     if (how === 'drop-source') return 'arrived';
     if (how === 'drop-target' && target.hypervisor !== null) await ensureOff(target.hypervisor, this.move.uuid, this.#left.signal);
@@ -248,6 +250,7 @@ class Migration {
       }
       const stats = await source.domain.getJobStats(uuid, {}, call);
       if (!isSending(stats)) return false;
+      this.#copiedBytes = Math.max(this.#copiedBytes, Number(stats.params['disk_processed'] ?? 0));
       await this.move.progress(moveProgress(stats.params, now, this.#postCopy));
       return true;
     } catch (error) {
@@ -267,6 +270,19 @@ class Migration {
 
   async #setDowntime(source: Hypervisor): Promise<void> {
     await quietly(source.domain.migrateSetMaxDowntime(this.move.uuid, this.move.settings.maxDowntimeMs, { signal: this.#left.signal }));
+  }
+
+  /** The target has the figures too, and keeps them: the source has forgotten the domain. */
+  async #figures({ hypervisor }: MoveSide): Promise<MoveFigures> {
+    let params: JobFigures = {};
+    try {
+      params = (await hypervisor?.domain.getJobStats(this.move.uuid, { completed: true, keepCompleted: true }, { signal: this.#left.signal }))?.params ?? {};
+    } catch (error) {
+      if (!(error instanceof LibvirtError)) throw error;
+    }
+    const { transferredBytes, iteration } = moveProgress({ ...params, disk_processed: Math.max(this.#copiedBytes, Number(params['disk_processed'] ?? 0)) }, 0);
+    const known = params['memory_processed'] !== undefined;
+    return { downtimeMs: params['downtime'] === undefined ? null : Number(params['downtime']), transferredBytes: known ? transferredBytes : null, iteration };
   }
 
   /** Ends early when somebody cancels. */
@@ -313,10 +329,13 @@ export function migrateInput(
 }
 
 /**
- * A migration that cannot begin: it copies a disk that no machine has. libvirt connects to the destination first, and looks
- * at the disks before it asks anything of it.
+ * A migration that cannot begin, for two reasons: it copies a disk that no machine has, and makes of it what is no machine.
+ * libvirt connects to the destination first, and finds both before it asks anything of it.
  */
-export const probeInput = { flags: flag.peerToPeer | flag.live | flag.nonSharedDisk, params: { migrate_disks: { type: 'string', value: 'no-such-disk' } } } as const;
+export const probeInput = {
+  flags: flag.peerToPeer | flag.live | flag.nonSharedDisk | flag.unsafe,
+  params: { migrate_disks: { type: 'string', value: 'no-such-disk' }, destination_xml: { type: 'string', value: '<nothing/>' } },
+} as const;
 
 /** virDomainPausedReason */
 const paused = { migration: 2, startingUp: 11, postCopy: 12, postCopyFailed: 13 } as const;
@@ -345,18 +364,6 @@ async function sightOf(hypervisor: Hypervisor | null, uuid: string, signal: Abor
 function pausedBy(reason: number): Sight['pausedBy'] {
   if (reason === paused.postCopyFailed) return 'broken';
   return reason === paused.migration || reason === paused.startingUp || reason === paused.postCopy ? 'move' : 'person';
-}
-
-/** The target has the figures too, and keeps them: the source has forgotten the domain. */
-async function readFigures({ hypervisor }: MoveSide, uuid: string, signal: AbortSignal): Promise<MoveFigures> {
-  let params: JobFigures = {};
-  try {
-    params = (await hypervisor?.domain.getJobStats(uuid, { completed: true, keepCompleted: true }, { signal }))?.params ?? {};
-  } catch (error) {
-    if (!(error instanceof LibvirtError)) throw error;
-  }
-  const { transferredBytes, iteration } = moveProgress(params, 0);
-  return { downtimeMs: params['downtime'] === undefined ? null : Number(params['downtime']), transferredBytes, iteration };
 }
 
 /** libvirt's refusal in words that say what to do about it. */

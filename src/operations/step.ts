@@ -28,6 +28,8 @@ export interface OperationContext {
   readonly moveFailure?: Sentence;
   /** the target has the whole disk; absent: an empty one, which the migration fills */
   readonly diskCopied?: boolean;
+  /** the admins were told that a move needs one of them */
+  readonly alarmed?: true;
   /** until when a silent source is waited for after a move, ms UTC */
   readonly releaseUntil?: number;
   /** what a burn-in has seen */
