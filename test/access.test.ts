@@ -46,6 +46,7 @@ function pathOf(route: Route): string {
   const id = {
     instances: records.instanceId, operations: records.operationId, tokens: tokenId, users: records.other.id, hosts: records.hostId,
     images: records.imageId, flavours: records.flavourId, messages: messageId, discrepancies: discrepancyId,
+    moves: records.moveId, suggestions: records.suggestionId, balancing: records.suggestionId, recoveries: records.recoveryId,
   }[resource];
   if (route.path.includes(':id')) assert.ok(id, `${nameOf(route)}: which id?`);
   const path = route.path.replace(':id', id ?? '').replace(':action', 'start').replace(':token', 'unknown');

@@ -5,16 +5,19 @@ import type { Sentence } from '../errors.ts';
  * The admin's wish. A disabled host takes no new instances; those it has go on. One in maintenance is emptied: its
  * instances move away, and come back when it returns.
  */
-export type HostWish = 'enabled' | 'disabled' | 'maintenance';
+export const hostWishes = ['enabled', 'disabled', 'maintenance'] as const;
+export type HostWish = (typeof hostWishes)[number];
 /**
  * What the last contact said. fenced: proven to run nothing, because it was powered off or has lost its locks; it stays so,
  * whatever it answers, until it has checked in clean.
  */
-export type HostState = 'unknown' | 'up' | 'unreachable' | 'fenced';
+export const hostStates = ['unknown', 'up', 'unreachable', 'fenced'] as const;
+export type HostState = (typeof hostStates)[number];
 /** What pages show: the worse of state and wish. */
 export type HostStatus = HostState | 'maintenance' | 'disabled';
 /** agent: its fence agent powered it off · lock: the shared storage gave its locks to another host · admin: a person switched it off */
-export type FenceProof = 'agent' | 'lock' | 'admin';
+export const fenceProofs = ['agent', 'lock', 'admin'] as const;
+export type FenceProof = (typeof fenceProofs)[number];
 export type VirtType = 'kvm' | 'qemu';
 
 export interface Host {

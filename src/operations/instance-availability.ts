@@ -24,9 +24,10 @@ export async function changeAvailability(
   return { apart: await isApart(deps, instance, wish.antiAffinity) };
 }
 
-export function priorityRefused(): AppError {
+/** `field`: what the form or the API calls it */
+export function priorityRefused(field = 'haPriority'): AppError {
   const sentence = say('instances.options.high-for-admins');
-  return new AppError('invalid', sentence, { fields: { haPriority: sentence } });
+  return new AppError('invalid', sentence, { fields: { [field]: sentence } });
 }
 
 function diaryLine({ ha, haPriority, antiAffinity }: AvailabilityWish): ReturnType<typeof say> {

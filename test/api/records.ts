@@ -1,9 +1,15 @@
 // A portal without any hypervisor, and one of everything in its database: for tests of who may ask what.
+import type { Instance } from '../../src/model/instance.ts';
 import type { User } from '../../src/model/user.ts';
 import type { OperationDeps } from '../../src/operations/deps.ts';
 import { submitInstanceCreate } from '../../src/operations/instance-create.ts';
 import { insertFlavour } from '../../src/store/flavours.ts';
 import { insertHost, updateHostContact, updateHostFacts } from '../../src/store/hosts.ts';
+import { insertMove } from '../../src/store/moves.ts';
+import { claimHostRecovery } from '../../src/store/recoveries.ts';
+import { insertSuggestion } from '../../src/store/suggestions.ts';
+import { emptyReport } from '../../src/model/recovery.ts';
+import { say } from '../../src/errors.ts';
 import { insertImage, selectImage } from '../../src/store/images.ts';
 import { upsertPool } from '../../src/store/storage-pools.ts';
 import { makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
@@ -24,6 +30,10 @@ export interface Records {
   /** of `user`; its creation waits for a runner that does not come */
   readonly instanceId: string;
   readonly operationId: string;
+  /** of that instance; waits */
+  readonly moveId: string;
+  readonly suggestionId: string;
+  readonly recoveryId: string;
 }
 
 export async function makeRecords(options: TestPortalOptions = {}): Promise<Records> {
@@ -38,7 +48,19 @@ export async function makeRecords(options: TestPortalOptions = {}): Promise<Reco
   const { instance, operation } = await submitInstanceCreate(operations, {
     user, name: 'mine', image: await selectImage(db, imageId), size: { vcpus: 1, memoryMib: 128, diskGib: 1 }, sshKey: '', userData: '',
   });
-  return { portal, api: new CheckedClient(portal), admin, user, other, hostId, imageId, flavourId, instanceId: instance.id, operationId: operation.id };
+  return { portal, api: new CheckedClient(portal), admin, user, other, hostId, imageId, flavourId, instanceId: instance.id, operationId: operation.id, ...(await makeHistory(operations, instance, hostId)) };
+}
+
+/** What admins see of moves and failures. */
+async function makeHistory({ db, clock }: OperationDeps, instance: Instance, hostId: string): Promise<Pick<Records, 'moveId' | 'suggestionId' | 'recoveryId'>> {
+  const [moveId, suggestionId, recoveryId, toHostId, at] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID(), clock.now()];
+  await insertMove(db, {
+    id: moveId, instanceId: instance.id, instanceName: instance.name, userId: instance.userId, kind: 'live', withDisk: false, fromHostId: hostId, fromHostName: 'host1',
+    toHostId, toHostName: 'host2', fromPoolId: null, toPoolId: null, trigger: 'admin', why: say('moves.why.admin'), batchId: null, actorId: null, createdAt: at,
+  });
+  await insertSuggestion(db, { id: suggestionId, instanceId: instance.id, fromHostId: hostId, toHostId, why: say('moves.why.admin'), gainPercent: 20, createdAt: at });
+  await claimHostRecovery(db, { id: recoveryId, hostId, hostName: 'host1', drill: false, userId: null, forced: false, confirmedBy: null, seenAt: at, noticedAt: at, report: emptyReport });
+  return { moveId, suggestionId, recoveryId };
 }
 
 async function makeHost({ db, clock }: OperationDeps): Promise<string> {

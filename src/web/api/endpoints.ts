@@ -6,18 +6,24 @@ import type { Endpoint } from './endpoint.ts';
 import { hostEndpoints } from './hosts.ts';
 import { instanceEndpoints } from './instances.ts';
 import { meEndpoints } from './me.ts';
+import { moveEndpoints } from './moves.ts';
 import { operationEndpoints } from './operations.ts';
+import { recoveryEndpoints } from './recoveries.ts';
 import { resourceEndpoints } from './resources.ts';
 import { settingsEndpoints } from './settings.ts';
+import { suggestionEndpoints } from './suggestions.ts';
 import { userEndpoints } from './users.ts';
 
 export function apiEndpoints(deps: WebDeps): Endpoint[] {
   return [
     ...instanceEndpoints(deps),
+    ...moveEndpoints(deps),
     ...operationEndpoints(deps),
     ...choiceEndpoints(deps),
     ...admissionEndpoints(deps),
     ...hostEndpoints(deps),
+    ...recoveryEndpoints(deps),
+    ...suggestionEndpoints(deps),
     ...settingsEndpoints(deps),
     ...resourceEndpoints(deps),
     ...userEndpoints(deps),

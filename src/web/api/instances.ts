@@ -1,9 +1,10 @@
 // Instances: what exists, what is measured of it, and every action the pages have.
 import { z } from 'zod';
 import { AppError, say } from '../../errors.ts';
-import { instanceActions, instanceCan, instanceStates, type Instance } from '../../model/instance.ts';
+import { haPriorities, haPriorityNames, instanceActions, instanceCan, instanceStates, mayGivePriority, type HaPriority, type Instance } from '../../model/instance.ts';
 import { isStale, type InstanceSample } from '../../model/metrics.ts';
 import { operationKinds } from '../../model/operation.ts';
+import { changeAvailability, priorityRefused } from '../../operations/instance-availability.ts';
 import { submitInstanceAction, type PowerAction } from '../../operations/instance-action.ts';
 import { openConsole } from '../../operations/instance-console.ts';
 import { submitInstanceCreate } from '../../operations/instance-create.ts';
@@ -12,13 +13,14 @@ import { countInstancesByUser, loadInstance, selectInstancesByUser, selectInstan
 import { selectInstanceSampleRange, selectLatestInstanceSamples } from '../../store/samples.ts';
 import type { Context } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
+import { optionsShape } from '../instances/options-form.ts';
 import { reviewForm } from '../instances/wizard-form.ts';
 import { chosenImage } from './choices.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
 import { named } from './openapi.ts';
 import { accepted, operationSchema } from './operations.ts';
 import { pageOf, pageQuery } from './paging.ts';
-import { amount, everybody, id, idParams, iso, isoOrNull, owner, percent, sent, sizeShape, time } from './shapes.ts';
+import { amount, everybody, id, idParams, iso, isoOrNull, owner, percent, place, sent, sizeShape, time } from './shapes.ts';
 
 const rate = z.number().min(0).nullable();
 const sampleShape = {
@@ -27,11 +29,22 @@ const sampleShape = {
 };
 const sampleSchema = named('Sample', z.strictObject(sampleShape));
 
+const priorities = ['high', 'normal', 'low'] as const;
+function priorityNamed(name: (typeof priorities)[number]): HaPriority {
+  return haPriorities.find((each) => haPriorityNames[each] === name) ?? 1;
+}
+
 const instanceSchema = named('Instance', z.strictObject({
   id, userId: id, name: z.string(), ...sizeShape, state: z.enum(instanceStates), stateAt: time,
   /** the operation that holds it now */
   operation: z.strictObject({ id, kind: z.enum(operationKinds) }).nullable(),
-  host: z.strictObject({ id, name: z.string() }).nullable(),
+  host: place.nullable(),
+  /** when it last changed hosts */
+  movedAt: time.nullable(),
+  /** started on another host when its own has failed, and in which turn */
+  ha: z.boolean(), priority: z.enum(priorities),
+  /** the owner's instances of one group are placed on different hosts */
+  antiAffinity: z.string().nullable(),
   imageId: id, mac: z.string(), address: z.string().nullable(),
   /** until when the last console password opens the screen */
   consoleExpiresAt: time.nullable(), problem: z.string().nullable(), createdAt: time,
@@ -56,6 +69,7 @@ function instanceBody(instance: Instance, context: Context, hostName: string | u
     id: instance.id, userId, name, vcpus, memoryMib, diskGib, state, stateAt: iso(instance.stateAt),
     operation: operationId === null || kind === undefined ? null : { id: operationId, kind },
     host: hostId === null || hostName === undefined ? null : { id: hostId, name: hostName },
+    movedAt: isoOrNull(instance.movedAt), ha: instance.ha, priority: haPriorityNames[instance.haPriority], antiAffinity: instance.antiAffinity,
     imageId, mac, address, consoleExpiresAt: isoOrNull(instance.consoleExpiresAt), problem: problem === null ? null : context.say(problem),
     createdAt: iso(instance.createdAt), actions: instanceActions.filter((action) => instanceCan(action, instance)), measured,
   };
@@ -72,10 +86,17 @@ async function instanceBodies({ db, clock, config }: WebDeps, instances: readonl
   });
 }
 
+const group = sent(optionsShape.antiAffinity);
+
 const newInstance = z.strictObject({
   name: sent(reviewForm.shape.name), imageId: id, vcpus: amount.min(1), memoryMib: amount.min(1), diskGib: amount.min(1),
   sshKey: sent(reviewForm.shape.sshKey).default(''), userData: sent(reviewForm.shape.userData).default(''),
+  /** absent: as the cloud's settings say */
+  ha: z.boolean().optional(), priority: z.enum(priorities).default('normal'), antiAffinity: group.nullable().default(null),
 });
+
+/** What is not sent stays. */
+const instanceChange = z.strictObject({ ha: z.boolean().optional(), priority: z.enum(priorities).optional(), antiAffinity: group.nullable().optional() }).default({});
 
 export function instanceEndpoints(deps: WebDeps): Endpoint[] {
   const { db } = deps;
@@ -98,10 +119,12 @@ export function instanceEndpoints(deps: WebDeps): Endpoint[] {
       response: operationSchema,
       handler: async ({ body, user, context, note, newId }) => {
         note({ target: body.name });
-        const { name, imageId, sshKey, userData, ...size } = body;
+        const { name, imageId, sshKey, userData, ha, priority, antiAffinity, ...size } = body;
+        const haPriority = priorityNamed(priority);
+        if (!mayGivePriority(user.role, haPriority, null)) throw priorityRefused('priority');
         const image = await chosenImage(deps, imageId);
         if (!image.cloudInit && sshKey + userData !== '') throw new AppError('invalid', say('api.errors.invalid'), { fields: { imageId: say('api.field.no-cloud-init') } });
-        const { instance, operation } = await submitInstanceCreate(deps.operations, { instanceId: newId, user, name, image, size, sshKey, userData });
+        const { instance, operation } = await submitInstanceCreate(deps.operations, { instanceId: newId, user, name, image, size, sshKey, userData, ...(ha === undefined ? {} : { ha }), haPriority, antiAffinity });
         note({ target: instance.id, detail: instance.name });
         return accepted(operation, context);
       },
@@ -114,6 +137,26 @@ export function instanceEndpoints(deps: WebDeps): Endpoint[] {
         const [body] = await instanceBodies(deps, [await loadInstance(db, user, params.id)], context);
         if (body === undefined) throw new Error('one instance has one body');
         return { body };
+      },
+    }),
+    endpoint({
+      method: 'patch', path: '/instances/:id', id: 'patchInstance', access: 'user', scope: 'write', status: 200, summary: say('api.summary.patchInstance'),
+      audit: 'instance.options',
+      params: idParams,
+      body: instanceChange,
+      response: instanceSchema,
+      handler: async ({ params, body, user, context, note }) => {
+        const instance = await loadInstance(db, user, params.id);
+        note({ target: instance.id, detail: JSON.stringify(body) });
+        const wish = {
+          ha: body.ha ?? instance.ha, haPriority: body.priority === undefined ? instance.haPriority : priorityNamed(body.priority),
+          antiAffinity: body.antiAffinity === undefined ? instance.antiAffinity : body.antiAffinity,
+        };
+        if (!mayGivePriority(user.role, wish.haPriority, instance.haPriority)) throw priorityRefused('priority');
+        await changeAvailability(deps.operations, { instance, actor: user, wish });
+        const [changed] = await instanceBodies(deps, [await loadInstance(db, user, params.id)], context);
+        if (changed === undefined) throw new Error('one instance has one body');
+        return { body: changed };
       },
     }),
     endpoint({

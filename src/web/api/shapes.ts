@@ -15,6 +15,8 @@ export const idParams = z.strictObject({ id });
 export const amount = z.int().min(0).max(1_000_000_000);
 export const sizeShape = { vcpus: amount, memoryMib: amount, diskGib: amount };
 export const sizeSchema = named('Size', z.strictObject(sizeShape));
+/** A host, an instance: what it is and what it is called. */
+export const place = z.strictObject({ id, name: z.string() });
 export const percent = z.number().min(0).nullable();
 
 /** Milliseconds UTC → ISO 8601 */
