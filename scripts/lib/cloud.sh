@@ -99,8 +99,12 @@ register() { # DATA HOSTS IMAGE
   read_lab_settings "$1"
   for number in $(seq "$2"); do
     commands+=(then add-host --name "host$number" --network lan --console-address "$(host_address "$1" "$number")")
-    if [ "$2" = 1 ]; then commands+=(--uri "$(host_uri "$1" 1)" --pool default)
-    else commands+=(--uri "$(lab_host_uri "$1" "$number")" --shared-pool default --pool local --fence-agent fence_lab --fence "plug=$number"); fi
+    if [ "$2" = 1 ]; then
+      commands+=(--uri "$(host_uri "$1" 1)" --pool default)
+      # it was one of several, and keeps what it has from then
+      if [ -f "$1/host1/etc/storage/local.xml" ]; then commands+=(--pool local); fi
+    else commands+=(--uri "$(lab_host_uri "$1" "$number")" --shared-pool default --pool local --fence-agent fence_lab --fence "plug=$number")
+    fi
   done
   commands+=(then register-image --file "$(basename "$3")" --name Demo --pool default --cloud-init --min-memory 96
     --description 'A small Linux to try things out. Its screen asks for no password; over SSH you are root, with your key. 試用的小型 Linux：畫面不需密碼；SSH 以 root 與您的金鑰登入。' --supersede)

@@ -58,6 +58,7 @@ bring_up() { # bring_up DIR N: whatever befell it
   if host_is_gone "$1" "$2"; then start_host "$1" "$2"; return; fi
   thaw_host "$1" "$2"
   join_host "$1" "$2"
+  unslow_host "$1" "$2"
 }
 
 make_lab_certificates() { # DIR HOSTS: side by side where the authority is there, because keys take their time
