@@ -12,9 +12,7 @@ import { adminFlavourRoutes } from './admin/flavours/routes.ts';
 import { adminHostRoutes } from './admin/hosts/routes.ts';
 import { adminImageRoutes } from './admin/images/routes.ts';
 import { adminMaintenanceRoutes } from './admin/maintenance/routes.ts';
-import { adminMaintenanceRoutes } from './admin/maintenance/routes.ts';
 import { adminMessageRoutes } from './admin/messages/routes.ts';
-import { adminMoveRoutes } from './admin/moves/routes.ts';
 import { adminMoveRoutes } from './admin/moves/routes.ts';
 import { adminOperationRoutes } from './admin/operations/routes.ts';
 import { adminPlacementRoutes } from './admin/placement/routes.ts';
@@ -55,8 +53,6 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...accountRoutes(deps),
     ...adminDashboardRoutes(deps),
     ...adminOperationRoutes(deps),
-    ...adminMoveRoutes(deps),
-    ...adminMaintenanceRoutes(deps),
     ...adminMoveRoutes(deps),
     ...adminMaintenanceRoutes(deps),
     ...adminDiscrepancyRoutes(deps),
