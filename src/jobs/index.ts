@@ -7,6 +7,7 @@ import { checkInHosts } from './check-in-hosts.ts';
 import { createCheckHosts } from './check-hosts.ts';
 import { createCollectMetrics } from './collect-metrics.ts';
 import { evaluateGate } from './evaluate-gate.ts';
+import { createInspectHosts } from './inspect-hosts.ts';
 import { purgeExpired } from './purge-expired.ts';
 import { createRecoverHosts } from './recover-hosts.ts';
 import { reconcileHosts, reconcilePools } from './reconcile-hosts.ts';
@@ -33,6 +34,7 @@ export function createJobs(deps: JobDeps, { ownerId }: { readonly ownerId: strin
       },
     },
     { name: 'check-hosts', every: everyPoll, run: createCheckHosts(deps) },
+    { name: 'inspect-hosts', every: 30_000, run: createInspectHosts(deps) },
     { name: 'reconcile-hosts', every: 30_000, run: (signal) => reconcileHosts(deps, signal) },
     { name: 'reconcile-pools', every: 900_000, run: (signal) => reconcilePools(deps, signal) },
     { name: 'balance', every: 60_000, run: () => balance(deps, deps.config) },

@@ -4,11 +4,14 @@ import type { CallOptions, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
 import type { Instance } from '../model/instance.ts';
 import type { OperationDeps } from '../operations/deps.ts';
-import { updateInstanceAddress, updateObservedInstance } from '../store/instances.ts';
+import { updateInstanceAddresses, updateObservedInstance } from '../store/instances.ts';
+import { readGuestAddresses, readLeases } from '../operations/guest-addresses.ts';
 import type { PolledHost } from './poll-host.ts';
 
 /** Single calls a host and tick: the rest waits for the next tick, so that a portal that starts does not storm its hosts. */
 const callsPerTick = 8;
+/** As polls usually are: the next ones are asked the next time. */
+const turnMs = 10_000;
 
 /** Never rejects: none of this is worth calling a host dead. */
 export async function observeInstances(deps: OperationDeps, host: Host, { readings, instances }: PolledHost, options: CallOptions): Promise<void> {
@@ -23,26 +26,24 @@ export async function observeInstances(deps: OperationDeps, host: Host, { readin
 }
 
 async function observeAddresses(deps: OperationDeps, hypervisor: Hypervisor, host: Host, running: readonly Instance[], options: CallOptions): Promise<void> {
-  const leased = await leasedAddresses(hypervisor, host, deps.clock.now(), options);
-  const unknown: Instance[] = [];
-  for (const instance of running) {
-    const address = leased.get(instance.mac.toLowerCase());
-    if (address === undefined && instance.address === null) unknown.push(instance);
-    if (address !== undefined && address !== instance.address) await updateInstanceAddress(deps.db, instance.id, address);
-  }
-  for (const instance of unknown.slice(0, callsPerTick)) {
-    // networks that libvirt does not serve: what the host's own neighbour table says
-    const interfaces = await hypervisor.domain.getInterfaceAddresses(instance.id, 'arp', options);
-    const address = interfaces.flatMap((one) => one.addresses).find((one) => one.type === 'ipv4')?.address;
-    if (address !== undefined) await updateInstanceAddress(deps.db, instance.id, address);
+  const now = deps.clock.now();
+  const leases = await readLeases(hypervisor, host.network, now, options);
+  const [leased, unleased] = [running.filter(({ mac }) => leases.has(mac.toLowerCase())), running.filter(({ mac }) => !leases.has(mac.toLowerCase()))];
+  for (const instance of [...leased, ...inTurn(unleased, now)]) {
+    const addresses = await readGuestAddresses(hypervisor, instance, leases, options);
+    // one that nobody saw this time is still the last one known
+    if (addresses.length > 0 && addresses.join() !== instance.addresses.join()) await updateInstanceAddresses(deps.db, instance.id, addresses);
   }
 }
 
-/** MAC address → the IPv4 address of its newest lease. Empty for a network that libvirt does not serve. */
-async function leasedAddresses(hypervisor: Hypervisor, host: Host, now: number, options: CallOptions): Promise<Map<string, string>> {
-  const leases = await hypervisor.network.getDHCPLeases(host.network, options).catch(() => []);
-  const valid = leases.filter((lease) => !lease.address.includes(':') && (lease.expiresAt === 0 || lease.expiresAt > now));
-  return new Map(valid.sort((a, b) => a.expiresAt - b.expiresAt).map((lease) => [lease.mac.toLowerCase(), lease.address]));
+/** Who is asked one by one this time: half the calls for those without an address, half for those whose address may have changed. */
+function inTurn(instances: readonly Instance[], now: number): Instance[] {
+  const turn = Math.floor(now / turnMs);
+  const half = callsPerTick / 2;
+  return [instances.filter(({ address }) => address === null), instances.filter(({ address }) => address !== null)].flatMap((group) => {
+    const first = group.length <= half ? 0 : (turn * half) % group.length;
+    return [...group.slice(first), ...group.slice(0, first)].slice(0, half);
+  });
 }
 
 async function observeConsolePorts(deps: OperationDeps, hypervisor: Hypervisor, running: readonly Instance[], options: CallOptions): Promise<void> {

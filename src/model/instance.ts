@@ -31,6 +31,8 @@ export interface Instance extends Size {
   readonly mac: string;
   /** last known guest address; null: none seen */
   readonly address: string | null;
+  /** all that it had then, `address` first */
+  readonly addresses: readonly string[];
   /** VNC port while running */
   readonly consolePort: number | null;
   /** until when the last console password opens the screen; null: locked */

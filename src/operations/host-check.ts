@@ -5,7 +5,7 @@ import { parseUri } from '../libvirt/uri.ts';
 import type { FoundNetwork } from '../model/host-check.ts';
 import type { Host } from '../model/host.ts';
 import type { Db } from '../store/db.ts';
-import { selectHosts, type HostFacts } from '../store/hosts.ts';
+import { selectHosts, selectOptionalHost, type HostFacts } from '../store/hosts.ts';
 import { readHostFacts } from './host-facts.ts';
 import { looksShared, warningsOf, type HostChoices, type VirtFindings } from './host-findings.ts';
 import { inspectHost, type HostInspection, type InspectDeps } from './host-inspect.ts';
@@ -60,6 +60,8 @@ async function reportOf(deps: InspectDeps, hypervisor: Hypervisor, uri: string, 
   const { facts, domainTypes, hasVmxOrSvm, libvirtVersionNumber } = await readHostFacts(hypervisor, options.virtTypeWish ?? 'auto', call);
   if (!domainTypes.some((type) => type === 'qemu' || type === 'kvm')) return refused(hostProblem('not-qemu', { types: domainTypes.join(', ') || '–' }));
   if (libvirtVersionNumber < oldestLibvirt) return refused(hostProblem('too-old', { version: facts.libvirtVersion ?? '?' }));
+  const own = options.hostId === undefined ? undefined : await selectOptionalHost(deps.db, options.hostId);
+  if (own !== undefined && own.hostUuid !== null && own.hostUuid !== facts.hostUuid) return refused(hostProblem('other-machine', { name: own.name }));
   const known = await sameHost(deps.db, facts.hostUuid, options.hostId);
   if (known !== undefined) return refused(hostProblem('known-host', { name: known.name }));
   const [inspection, migration] = await Promise.all([

@@ -127,11 +127,11 @@ async function comparePairs(own: CpuSide, others: readonly Other[], call: CallOp
 }
 
 /**
- * One marker a pool. The clock is read from the host's own files where it can be: a file on a server has the server's time.
+ * One marker a pool. The clock is read from the host's own files alone: a file on a server has the server's time.
  * A pool that takes no file (full, read-only) is told as it is: nobody could be asked.
  */
 async function markPools(deps: InspectDeps, hypervisor: Hypervisor, pools: readonly FoundHostPool[], others: readonly Other[], call: CallOptions): Promise<{ pools: FoundHostPool[]; clock: ClockReading | null }> {
-  const readings: { own: boolean; reading: ClockReading }[] = [];
+  let clock: ClockReading | null = null;
   const marked: FoundHostPool[] = [];
   for (const pool of pools) {
     const peers = others.flatMap((other) => {
@@ -149,15 +149,14 @@ async function markPools(deps: InspectDeps, hypervisor: Hypervisor, pools: reado
         const reading = clockReading(marker);
         return { reading, asked: await askPeers(peers, pool.name, marker.name, call) };
       });
-      if (found.reading !== undefined) readings.push({ own: isOwnDisk(pool, found.asked), reading: found.reading });
+      if (isOwnDisk(pool, found.asked)) clock ??= found.reading;
       marked.push({ ...pool, others: found.asked });
     } catch (error) {
       if (!(error instanceof LibvirtError)) throw error;
       marked.push({ ...pool, others: unasked });
     }
   }
-  const best = readings.find(({ own }) => own) ?? readings[0];
-  return { pools: marked, clock: best?.reading ?? null };
+  return { pools: marked, clock };
 }
 
 async function askPeers(peers: readonly { readonly other: Other; readonly shared: boolean }[], pool: string, marker: string, call: CallOptions): Promise<PoolPeer[]> {
@@ -178,7 +177,7 @@ function isOwnDisk(pool: FoundHostPool, peers: readonly PoolPeer[]): boolean {
   return (pool.kind === 'dir' || pool.kind === 'fs') && !peers.some(({ sameFiles, shared }) => sameFiles === true || shared);
 }
 
-function clockReading({ writtenAt, askedAt, answeredAt }: Marker): ClockReading | undefined {
-  if (writtenAt === null) return undefined;
+function clockReading({ writtenAt, askedAt, answeredAt }: Marker): ClockReading | null {
+  if (writtenAt === null) return null;
   return { aheadMs: Math.round(writtenAt - (askedAt + answeredAt) / 2), errorMs: Math.ceil((answeredAt - askedAt) / 2) };
 }

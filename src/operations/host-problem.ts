@@ -27,6 +27,7 @@ export function hostProblem(kind: HostProblemKind, params: Readonly<Record<strin
 
 // In this order: ssh's words contain those of sockets ("Connection refused").
 const words: readonly (readonly [RegExp, HostProblemKind])[] = [
+  [/another machine answers/i, 'other-machine'],
   [/^another machine answers/i, 'machine-changed'],
   [/^cannot run ssh/i, 'ssh'],
   [/ssh ended.*(host key verification failed|remote host identification has changed|no .* host key is known)/is, 'ssh-host-key'],
@@ -54,6 +55,12 @@ const words: readonly (readonly [RegExp, HostProblemKind])[] = [
   [/not connected within|timed out|no answer|not answered/i, 'hung'],
   [/frame|protocol|program|not a libvirt/i, 'not-libvirt'],
 ];
+
+/** Why a managed host is not reached, from what was written down of it. */
+export function explainReason(reason: string, name: string): HostProblem {
+  const problem = problemOf(new Error(reason));
+  return { ...problem, sentence: { ...problem.sentence, params: { ...problem.sentence.params, name } }, fix: { ...problem.fix, params: { ...problem.fix.params, name } } };
+}
 
 /** A failure to connect or of a call, as a problem. `reason` is libvirt's or the system's own words. */
 export function problemOf(error: unknown): HostProblem {

@@ -23,6 +23,7 @@ interface InstanceRow {
   readonly disk_gib: number;
   readonly mac: string;
   readonly address: string | null;
+  readonly addresses: string | null;
   readonly console_port: number | null;
   readonly console_expires_at: number | null;
   readonly problem: string | null;
@@ -36,7 +37,7 @@ interface InstanceRow {
 }
 
 const columns = `id, user_id, name, state, state_at, operation_id, operation_kind, host_id, pool_id, image_id, vcpus, memory_mib, disk_gib,
-  mac, address, console_port, console_expires_at, problem, subject_id, created_at, ha, ha_priority, anti_affinity, return_host_id, moved_at`;
+  mac, address, addresses, console_port, console_expires_at, problem, subject_id, created_at, ha, ha_priority, anti_affinity, return_host_id, moved_at`;
 
 function toInstance(row: InstanceRow): Instance {
   return {
@@ -55,6 +56,7 @@ function toInstance(row: InstanceRow): Instance {
     diskGib: row.disk_gib,
     mac: row.mac,
     address: row.address,
+    addresses: row.address === null ? [] : (row.addresses?.split(' ') ?? [row.address]),
     consolePort: row.console_port,
     consoleExpiresAt: row.console_expires_at,
     problem: columnToSentence(row.problem),
@@ -277,9 +279,9 @@ export async function updateObservedInstance(
   return affectedRows === 1;
 }
 
-/** The last address seen of the guest. */
-export async function updateInstanceAddress(db: Db, id: string, address: string | null): Promise<void> {
-  await db.execute('UPDATE instances SET address = ? WHERE id = ?', [address, id]);
+/** The addresses last seen of the guest, the most useful first. */
+export async function updateInstanceAddresses(db: Db, id: string, addresses: readonly string[]): Promise<void> {
+  await db.execute('UPDATE instances SET address = ?, addresses = ? WHERE id = ?', [addresses[0] ?? null, addresses.length === 0 ? null : addresses.join(' '), id]);
 }
 
 /**

@@ -32,7 +32,7 @@ export function aFleet(hosts: readonly Host[], pools: readonly StoragePool[] = [
 export function anInstance(name: string, hostId: string, over: Partial<Instance> = {}): Instance {
   return {
     id: name, userId: 'u', name, state: 'running', stateAt: 0, operationId: null, operationKind: null, hostId, poolId: 'p', imageId: 'i', mac: '52:54:00:00:00:01',
-    address: null, consolePort: null, consoleExpiresAt: null, problem: null, ha: true, haPriority: 1, antiAffinity: null, returnHostId: null, movedAt: null,
+    address: null, addresses: [], consolePort: null, consoleExpiresAt: null, problem: null, ha: true, haPriority: 1, antiAffinity: null, returnHostId: null, movedAt: null,
     vcpus: 1, memoryMib: 1024, diskGib: 10, subjectId: 3, createdAt: 0, ...over,
   };
 }

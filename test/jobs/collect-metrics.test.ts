@@ -169,6 +169,23 @@ describe('collecting metrics', () => {
     assert.equal((await selectPools(database.db))[0]?.sampledAt, 1000, 'its figures keep their age');
   });
 
+  it('asks the guest where no lease tells, sees changes, keeps what was known, and shows IPv4 first', async () => {
+    const { fake, id } = await addFake('alpha');
+    const instance = await makeInstance(database.db, owner, { hostId: id });
+    await startDomain(fake, instance);
+    // a network that is not the host's: the fake tells its addresses as the guest's agent would
+    const lan = fake.host.addNetwork('lan').leases;
+    const tick = createCollectMetrics(deps, { pollIntervalMs: 10_000 });
+    const seen = async (...leases: string[]): Promise<readonly string[] | undefined> => {
+      lan.splice(0, lan.length, ...leases.map((address) => ({ mac: instance.mac, address, hostname: null })));
+      await tick(never);
+      return (await selectOptionalInstance(database.db, instance.id))?.addresses;
+    };
+    assert.deepEqual(await seen('2001:db8::7', 'fe80::1', '127.0.0.1', '10.0.0.7'), ['10.0.0.7', '2001:db8::7']);
+    assert.deepEqual(await seen('10.0.0.8'), ['10.0.0.8']);
+    assert.deepEqual(await seen(), ['10.0.0.8']);
+  });
+
   it('finds addresses and console ports of running guests', async () => {
     const { fake, id } = await addFake('alpha', { vncBasePort: 5977 });
     const instance = await makeInstance(database.db, owner, { hostId: id });

@@ -47,7 +47,7 @@ export const hosts = defineMessages({
   'hosts.found.kvm': ['libvirt offers KVM.', 'libvirt 提供 KVM。'],
   'hosts.found.no-kvm': ['libvirt offers no KVM (/dev/kvm missing, or switched off in the firmware).', 'libvirt 未提供 KVM（缺少 /dev/kvm，或在韌體中關閉）。'],
   'hosts.found.clock': ['Its clock differs from the portal’s by {{seconds}} s (± {{error}} s).', '主機時鐘與入口網站相差 {{seconds}} 秒（± {{error}} 秒）。'],
-  'hosts.found.no-clock': ['Its clock could not be read: no pool takes a file.', '無法得知主機時鐘：沒有可寫入的儲存池。'],
+  'hosts.found.no-clock': ['Its clock could not be read: it has no pool of its own that takes a file, and files on a server have the server’s time.', '無法得知主機時鐘：沒有可寫入的本機儲存池（伺服器上的檔案使用伺服器時間）。'],
   'hosts.found.cpus': ['Running machines can move between it and all other hosts that answer ({{total}}).', '執行中的虛擬機器可與其他 {{total}} 台有回應的主機互相移動。'],
   'hosts.console-address': ['Address for consoles', '主控台位址'],
   'hosts.console-address-hint': ['Where VNC viewers of users reach this host.', '使用者的 VNC 檢視器連到此主機的位址。'],
