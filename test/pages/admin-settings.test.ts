@@ -38,6 +38,7 @@ async function groupFields(client: Client, page: string, group: string): Promise
 
 const pages = [
   ['settings', 'site'], ['settings', 'power'], ['settings', 'console'], ['caps', 'caps'], ['caps', 'overcommit'], ['prices', 'prices'], ['quotas', 'quota'], ['thresholds', 'thresholds'],
+  ['placement', 'placement'], ['placement', 'migration'], ['balancing', 'balancing'],
 ] as const;
 
 describe('settings', () => {
@@ -93,6 +94,12 @@ describe('settings', () => {
     ['thresholds', 'thresholds', 'thresholds.cpuPercent.close', '101', /At most 100/],
     ['thresholds', 'thresholds', 'thresholds.memoryPercent.open', '95', /Must be below 95 %/],
     ['thresholds', 'thresholds', 'thresholds.windowSeconds', '1', /At least 20/],
+    ['placement', 'placement', 'placement.strategy', 'random', /choose one of the list/],
+    ['placement', 'placement', 'placement.maxCpuPercent', '101', /At most 100/],
+    ['placement', 'migration', 'migration.perHost', '0', /At least 1/],
+    ['balancing', 'balancing', 'balancing.mode', 'maybe', /choose one of the list/],
+    ['balancing', 'balancing', 'balancing.lowCpuPercent', '85', /Must be below 85 %/],
+    ['balancing', 'balancing', 'balancing.lowMemoryPercent', '99', /Must be below 90 %/],
   ];
   for (const [page, group, field, value, complaint] of wrong) {
     it(`${field} = ${JSON.stringify(value)} is refused beside its field, and what was typed is kept`, async () => {
@@ -101,7 +108,7 @@ describe('settings', () => {
       const at = answer.text.indexOf(`id="field-${field}-error"`);
       assert.ok(at > 0, 'the error stands at its field');
       assert.match(answer.text.slice(at, at + 300), complaint);
-      if (!field.endsWith('registration')) assert.ok(answer.text.includes(`value="${value}"`));
+      if (!/registration$|strategy$|mode$/.test(field)) assert.ok(answer.text.includes(`value="${value}"`));
       assert.deepEqual((await selectSettings(portal.deps.db))[group], defaultSettings[group]);
     });
   }

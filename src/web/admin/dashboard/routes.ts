@@ -1,4 +1,5 @@
 // The administrator's first page: what needs attention, the cluster in numbers, and the way to everything else.
+import { loadNMinusOne } from '../../../operations/n-minus-1.ts';
 import { clusterGlance } from '../../resources/glance.ts';
 import { countOpenOperations } from '../../../store/operations.ts';
 import { countUsersByState } from '../../../store/users.ts';
@@ -15,9 +16,10 @@ export function adminDashboardRoutes(deps: WebDeps): Route[] {
 
 function showDashboard(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
-    const [attention, glance, openOperations, users] = await Promise.all([
-      findAttention(deps), clusterGlance(deps.db, deps.clock.now()), countOpenOperations(deps.db), countUsersByState(deps.db),
+    const now = deps.clock.now();
+    const [attention, glance, openOperations, users, nMinusOne] = await Promise.all([
+      findAttention(deps), clusterGlance(deps.db, now), countOpenOperations(deps.db), countUsersByState(deps.db), loadNMinusOne(deps.db, now),
     ]);
-    await render(req, res, 'admin/dashboard/dashboard', { title: contextOf(req).t('admin.title'), attention, glance, openOperations, users });
+    await render(req, res, 'admin/dashboard/dashboard', { title: contextOf(req).t('admin.title'), attention, glance, openOperations, users, nMinusOne });
   };
 }
