@@ -11,11 +11,13 @@ import { selectInstancesToReturn } from '../../../store/instances.ts';
 import { selectSettings } from '../../../store/settings.ts';
 import { contextOf, currentUser, flash } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
+import { formatFor } from '../../format.ts';
 import { noteAudit } from '../../middleware/guard.ts';
 import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { render } from '../../views.ts';
 import { itemId } from '../item-id.ts';
+import { moveWords } from '../moves/words.ts';
 import { loadMaintenance, loadReport, type HostMaintenance } from './state.ts';
 
 const checkTimes = { eachMs: 3000, allMs: 10_000 } as const;
@@ -31,7 +33,9 @@ export function showMaintenance(deps: WebDeps): Route['handler'] {
     const [report, preview, settings] = await Promise.all([
       loadReport(deps.db, underWay?.operation ?? state.last), previewOf(deps, host, state), selectSettings(deps.db),
     ]);
-    await page(deps, req, res, 'admin/maintenance/show', { host, state, report, preview, limits: settings.migration }, underWay !== undefined);
+    const { t, language } = contextOf(req);
+    const open = (report?.open ?? []).map((move) => ({ move, words: moveWords(move, deps.clock.now(), t, formatFor(language, t)) }));
+    await page(deps, req, res, 'admin/maintenance/show', { host, state, report, open, preview, limits: settings.migration }, underWay !== undefined);
   };
 }
 
