@@ -43,7 +43,7 @@ try {
         const job = kind === 'idle' ? null : (await inGuest(key.file, addresses[way], load)).trim();
         await delay(1500);
         await ways[way]();
-        if (job !== null) await inGuest(key.file, addresses[way], `kill ${job}; umount /mnt`);
+        if (job !== null) await inGuest(key.file, addresses[way], `kill ${job}; umount -l /mnt`);
         await delay(500);
       }
       process.stderr.write(`${kind}: round ${round + 1} of ${rounds}\n`);
