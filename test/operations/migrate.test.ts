@@ -2,16 +2,30 @@
 // portal killed; cancelled. Whatever happens, exactly one copy runs, the record says where, and the books agree.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { AppError } from '../../src/errors.ts';
+import type { Host } from '../../src/model/host.ts';
+import type { Instance } from '../../src/model/instance.ts';
+import { defaultSettings } from '../../src/model/settings.ts';
+import { checkMove } from '../../src/operations/migration-check.ts';
+import { selectHost } from '../../src/store/hosts.ts';
 import { selectInstanceEvents } from '../../src/store/instance-events.ts';
 import { selectMove } from '../../src/store/moves.ts';
+import { updateSettings } from '../../src/store/settings.ts';
 import type { Cloud } from '../helpers/cloud.ts';
+import type { FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
+import { traffic } from '../helpers/fake-libvirtd/migration.ts';
+import { plainDomainXml } from '../helpers/fake-libvirtd/plain-domain.ts';
 import { createMoveCloud, hostOf, move } from '../helpers/moves.ts';
 
 const diary = async (cloud: Cloud, id: string): Promise<string[]> => (await selectInstanceEvents(cloud.db, id)).map((event) => event.sentence.key).reverse();
 
 /** Where it runs, as the hosts say: their indexes. */
-export const runsOn = (cloud: Cloud, id: string): number[] => cloud.fakes.flatMap((fake, index) => (fake.domains.get(id)?.state === 1 ? [index] : []));
+const runsOn = (cloud: Cloud, id: string): number[] => cloud.fakes.flatMap((fake, index) => (fake.domains.get(id)?.state === 1 ? [index] : []));
+
+async function waitUntil(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 20_000; !(await condition()); await delay(10)) if (Date.now() > deadline) assert.fail(`never: ${String(condition)}`);
+}
 
 describe('moving on shared storage', () => {
   let cloud: Cloud;
@@ -105,5 +119,142 @@ describe('moving without shared storage', () => {
     assert.deepEqual([ended.state, ended.error?.key], ['failed', 'migration.failed.refused']);
     assert.deepEqual(runsOn(cloud, instance.id), [on]);
     await cloud.checkBooks();
+  });
+});
+
+describe('what stands against a move', () => {
+  let cloud: Cloud;
+  let instance: Instance;
+  const target = (): FakeLibvirtd => cloud.fakes[1 - hostOf(cloud, instance)] ?? assert.fail();
+  const kinds = async (over: Partial<Host> = {}): Promise<string[]> => {
+    const toHost = await selectHost(cloud.db, cloud.hostIds[1 - hostOf(cloud, instance)] ?? '');
+    return (await checkMove(cloud.deps, instance, { ...toHost, ...over })).obstacles.map(({ kind }) => kind);
+  };
+  before(async () => {
+    cloud = await createMoveCloud({ hosts: 2 });
+    const runner = cloud.startRunner();
+    instance = await cloud.running('obstacles');
+    await runner.stop();
+  });
+  after(() => cloud.close());
+
+  it('nothing, on two good hosts; and nothing was changed by asking', async () => {
+    const before = [JSON.stringify([...cloud.fakes.map((fake) => [...fake.domains.keys()])]), cloud.fake.domains.get(instance.id)?.live.xml];
+    assert.deepEqual(await kinds(), []);
+    assert.deepEqual([JSON.stringify([...cloud.fakes.map((fake) => [...fake.domains.keys()])]), cloud.fake.domains.get(instance.id)?.live.xml], before);
+    assert.deepEqual(runsOn(cloud, instance.id), [hostOf(cloud, instance)]);
+    await cloud.checkBooks();
+  });
+
+  const cases: readonly [name: string, kind: string, spoil: () => (() => void) | Promise<() => void>, over?: Partial<Host>][] = [
+    ['the target is switched off for new machines', 'state', () => () => undefined, { wish: 'disabled' }],
+    ['the target is in maintenance', 'state', () => () => undefined, { wish: 'maintenance' }],
+    ['the target is fenced', 'state', () => () => undefined, { state: 'fenced' }],
+    ['the target was silent at the last contact', 'unreachable', () => () => undefined, { state: 'unreachable' }],
+    ['the target has no address that other hosts could use', 'port', () => () => undefined, { uri: 'qemu:///system', migrationUri: null }],
+    ['the target has no room', 'capacity', () => () => undefined, { usedMemoryMib: 64 * 1024 }],
+    ['the pool of the target is not active', 'pool', () => {
+      target().host.pool('default').active = false;
+      return () => { target().host.pool('default').active = true; };
+    }],
+    ['the network of the target is not active', 'network', () => {
+      target().host.network('default').active = false;
+      return () => { target().host.network('default').active = true; };
+    }],
+    ['another machine has its name there', 'name-taken', () => {
+      const { uuid } = target().host.define(plainDomainXml(`i-${instance.id.slice(0, 8)}-obstacles`));
+      return () => target().host.undefine(uuid);
+    }],
+    ['the target has not that much memory free', 'memory', () => {
+      const { load } = target().host;
+      const before = { ...load };
+      Object.assign(load, { memoryUsedMib: 32_500, cachedMib: 0 });
+      return () => void Object.assign(load, before);
+    }],
+    ['a CD is inserted that only the source has', 'media', () => {
+      const domain = cloud.fakes[hostOf(cloud, instance)]?.host.domain(instance.id) ?? assert.fail();
+      const { live } = domain;
+      domain.live = { ...live, xml: live.xml.replace('</devices>', "<disk type='file' device='cdrom'><source file='/root/windows.iso'/><target dev='sda' bus='sata'/></disk></devices>") };
+      return () => { domain.live = live; };
+    }],
+    ['it has snapshots', 'state', () => {
+      const { snapshots } = cloud.fakes[hostOf(cloud, instance)]?.host.domain(instance.id) ?? assert.fail();
+      snapshots.set('before', '<domainsnapshot/>');
+      return () => snapshots.clear();
+    }],
+    ['the target cannot make such a machine', 'machine', () => target().fail('CONNECT_GET_DOMAIN_CAPABILITIES', { code: 8, message: 'invalid argument: the machine pc-q35-99 is not supported' })],
+    ['the source does not reach the target', 'port', () => {
+      const { migrations } = cloud.fakes[hostOf(cloud, instance)]?.host ?? assert.fail();
+      migrations.cutFrom.add(target().host);
+      return () => { migrations.cutFrom.clear(); };
+    }],
+    ['the target does not answer', 'unreachable', async () => {
+      await target().refuse();
+      await waitUntil(() => cloud.deps.hosts.host(cloud.hostIds[1 - hostOf(cloud, instance)] ?? '').status.state !== 'up');
+      return () => undefined;
+    }],
+  ];
+  for (const [name, kind, spoil, over] of cases) {
+    it(name, async () => {
+      const mend = await spoil();
+      try {
+        assert.deepEqual(await kinds(over), [kind]);
+      } finally {
+        mend();
+      }
+    });
+  }
+});
+
+describe('the queue', () => {
+  it('never lets more than allowed go on at once, whoever works for them, and loses no time between two', async () => {
+    const cloud = await createMoveCloud({ hosts: 4, migrationMs: 400 });
+    try {
+      const limits = { perHost: 2, total: 3 };
+      await updateSettings(cloud.db, 'migration', { ...defaultSettings.migration, ...limits }, null, Date.now());
+      cloud.startRunner();
+      const instances: Instance[] = [];
+      // one after the other: so they are spread over the hosts
+      while (instances.length < 12) instances.push(await cloud.running());
+      // a second portal
+      cloud.startRunner();
+      traffic.most = 0;
+      const began = Date.now();
+      const moves = await Promise.all(instances.map((instance, index) => {
+        const others = cloud.hostIds.filter((id) => id !== instance.hostId);
+        return move(cloud, instance, { toHostId: others[index % 3] ?? null });
+      }));
+      for (const { operation } of moves) assert.deepEqual([(await cloud.ended(operation.id)).error], [null]);
+      assert.ok(traffic.most <= limits.total, `${traffic.most} at once in all`);
+      assert.equal(traffic.most, limits.total);
+      for (const { host: { migrations } } of cloud.fakes) {
+        assert.ok(migrations.mostOut <= limits.perHost, `${migrations.mostOut} away from one host`);
+        assert.ok(migrations.mostIn <= limits.perHost, `${migrations.mostIn} into one host`);
+      }
+      assert.ok(Date.now() - began < 12_000, `${Date.now() - began} ms`);
+      await cloud.checkBooks();
+    } finally {
+      await cloud.close();
+    }
+  });
+
+  it('gives a place that is free to the next at once', async () => {
+    const cloud = await createMoveCloud({ hosts: 2, migrationMs: 50 });
+    try {
+      await updateSettings(cloud.db, 'migration', { ...defaultSettings.migration, perHost: 1, total: 1 }, null, Date.now());
+      // polls so seldom that only being woken explains what happens
+      cloud.startRunner({ limits: { pollMs: 60_000, operations: 100, perHost: 100 } });
+      const instances = [await cloud.running(), await cloud.running(), await cloud.running()];
+      const began = Date.now();
+      const moves = [];
+      for (const instance of instances) moves.push(await move(cloud, instance));
+      for (const { operation } of moves) assert.equal((await cloud.ended(operation.id)).state, 'done');
+      assert.ok(Date.now() - began < 4500, `${Date.now() - began} ms: somebody waited to look at the queue`);
+      const ended = await Promise.all(moves.map(({ operation }) => selectMove(cloud.db, operation.id)));
+      assert.deepEqual(ended.map((each) => each.startedAt).sort(), ended.map((each) => each.startedAt), 'in order');
+      await cloud.checkBooks();
+    } finally {
+      await cloud.close();
+    }
   });
 });

@@ -83,7 +83,7 @@ class Migration {
     this.sourceLife = source.lives;
     this.job = {
       startedAt: source.clock(), durationMs: source.migrations.endless ? 3_600_000 : source.migrationMs, memoryBytes: domain.live.memoryKib * 1024,
-      diskBytes: call.disks.reduce((sum, disk) => sum + this.fileOf(source, disk).allocationBytes, 0), dirtyRate: source.migrations.dirtyRate,
+      diskBytes: domain.live.disks.filter(({ target }) => call.disks.includes(target)).reduce((sum, { path }) => sum + source.file(path).allocationBytes, 0), dirtyRate: source.migrations.dirtyRate,
       canceled: false, postCopy: false,
     };
   }
