@@ -92,6 +92,7 @@ export const instances = defineMessages({
   'instances.moving.offline': ['Being moved to {{to}}', '正在移到 {{to}}'],
   'instances.moving.offline-soon': ['Being moved to another host', '正在移到另一台主機'],
   'instances.moving.offline-hint': ['It is off. You can start it as soon as it has arrived.', '目前為關機狀態，移動完成後即可開機。'],
+  'instances.moving.then-start-hint': ['It starts there as soon as it has arrived.', '移動完成後隨即開機。'],
   'instances.moving.restart': ['Its host has failed; it is being started on {{to}}', '所在主機已故障，正在 {{to}} 上重新啟動'],
   'instances.moving.restart-soon': ['Its host has failed; it is being started on another host', '所在主機已故障，正在另一台主機上重新啟動'],
   'instances.moving.restart-hint': ['It boots anew from its disk. What was only in memory is lost.', '會從硬碟重新開機，僅存在記憶體中的內容會遺失。'],
