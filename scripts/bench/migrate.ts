@@ -31,10 +31,10 @@ try {
   await delay(5000);
 
   const table: [string, Moved[], Moved[]][] = [];
+  let [from, to] = [left, right];
   for (const kind of ['idle', 'dirtying memory'] as const) {
     const [byPortal, byVirsh]: [Moved[], Moved[]] = [[], []];
     for (let round = 0; round < rounds; round++) {
-      const [from, to] = round % 2 === 0 ? [left, right] as const : [right, left] as const;
       const ways = {
         portal: async () => { byPortal.push(await timed(addresses.portal, () => movedBy(portal, instance.id, to))); },
         virsh: async () => { byVirsh.push(await timed(addresses.virsh, () => movedByVirsh(twin, from, to))); },
@@ -46,6 +46,7 @@ try {
         if (job !== null) await inGuest(key.file, addresses[way], `kill ${job}; umount -l /mnt`);
         await delay(500);
       }
+      [from, to] = [to, from];
       process.stderr.write(`${kind}: round ${round + 1} of ${rounds}\n`);
     }
     table.push([kind, byPortal, byVirsh]);
