@@ -4,6 +4,7 @@ import type { Access } from '../model/access.ts';
 import { aboutRoutes } from './about/routes.ts';
 import { accountRoutes } from './account/routes.ts';
 import { adminAuditRoutes } from './admin/audit/routes.ts';
+import { adminAvailabilityRoutes } from './admin/availability/routes.ts';
 import { adminBalancingRoutes } from './admin/balancing/routes.ts';
 import { adminCapsRoutes } from './admin/caps/routes.ts';
 import { adminDashboardRoutes } from './admin/dashboard/routes.ts';
@@ -16,6 +17,7 @@ import { adminMessageRoutes } from './admin/messages/routes.ts';
 import { adminMoveRoutes } from './admin/moves/routes.ts';
 import { adminOperationRoutes } from './admin/operations/routes.ts';
 import { adminPlacementRoutes } from './admin/placement/routes.ts';
+import { adminPoolRoutes } from './admin/pools/routes.ts';
 import { adminPriceRoutes } from './admin/prices/routes.ts';
 import { adminQuotaRoutes } from './admin/quotas/routes.ts';
 import { adminSettingsRoutes } from './admin/settings/routes.ts';
@@ -59,6 +61,8 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminMessageRoutes(deps),
     ...adminAuditRoutes(deps),
     ...adminHostRoutes(deps),
+    ...adminAvailabilityRoutes(deps),
+    ...adminPoolRoutes(deps),
     ...adminImageRoutes(deps),
     ...adminFlavourRoutes(deps),
     ...adminUserRoutes(deps),

@@ -1,11 +1,13 @@
 // What needs an admin's attention now, most urgent first. Read from the database alone: the page opens while hosts are away.
 import { say, type Sentence } from '../../../errors.ts';
+import { suspectsOwnNetwork } from '../../../model/recovery.ts';
 import { selectGate } from '../../../store/gate.ts';
 import { countContactMessages } from '../../../store/contact-messages.ts';
 import { selectDiscrepancies } from '../../../store/discrepancies.ts';
 import { selectHosts } from '../../../store/hosts.ts';
 import { selectEnabledImages } from '../../../store/images.ts';
 import { countFailedOperations } from '../../../store/operations.ts';
+import { selectOpenRecoveries } from '../../../store/recoveries.ts';
 import { countUsersByState } from '../../../store/users.ts';
 import type { WebDeps } from '../../deps.ts';
 import { paths } from '../../paths.ts';
@@ -20,13 +22,16 @@ export interface Attention {
 const dayMs = 86_400_000;
 
 export async function findAttention({ db, clock, config, mailer }: WebDeps): Promise<Attention[]> {
-  const [hosts, gate, discrepancies, failed, users, messages, images] = await Promise.all([
+  const [hosts, gate, discrepancies, failed, users, messages, images, recoveries] = await Promise.all([
     selectHosts(db), selectGate(db), selectDiscrepancies(db), countFailedOperations(db, clock.now() - dayMs),
-    countUsersByState(db), countContactMessages(db), selectEnabledImages(db),
+    countUsersByState(db), countContactMessages(db), selectEnabledImages(db), selectOpenRecoveries(db),
   ]);
   const found: Attention[] = [];
   const add = (level: Attention['level'], icon: string, sentence: Sentence, path: string): void => void found.push({ level, icon, sentence, path });
   const away = hosts.filter((host) => host.state !== 'up' && host.wish === 'enabled');
+  if (suspectsOwnNetwork(hosts)) add('danger', 'server-off', say('attention.isolated'), paths.adminPage('availability'));
+  // what a recovery waits for, above all a person, before the bare fact that a host is away
+  for (const { waitsFor } of recoveries) if (waitsFor !== null) add('danger', 'alert-triangle', waitsFor, paths.adminPage('availability'));
   for (const host of away.slice(0, 10)) add('danger', 'server-off', say(`attention.host-${host.state}`, { name: host.name, reason: host.reason ?? '–' }), paths.adminItem('hosts', host.id));
   if (away.length > 10) add('danger', 'server-off', say('attention.more-hosts', { total: away.length - 10 }), paths.adminPage('hosts'));
   if (hosts.length === 0) add('warning', 'server', say('attention.no-hosts'), `${paths.adminPage('hosts')}/new`);
