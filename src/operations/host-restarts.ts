@@ -39,7 +39,7 @@ export async function restartInstances(run: StepRun, situation: Situation): Prom
   if (host.state === 'up') return startAtHome(run, situation, owed);
   const moves = await selectMovesByBatch(db, recovery.id);
   const plan = await planFor(run.deps, host, owed.filter((instance) => instance.operationId === null), moves);
-  for (const { instance, hostId } of plan.restarts) await submit(run, situation, instance, hostId, host.state === 'fenced' ? 'fenced' : 'trial');
+  for (const place of plan.restarts) await submit(run, situation, place, host.state === 'fenced' ? 'fenced' : 'trial');
   const waiting = plan.unfit.length + plan.postponed.length;
   const underWay = owed.length - waiting;
   await record(run, situation, { owed, moves, plan, underWay });
@@ -82,9 +82,9 @@ function without<I extends Pick<FailoverInput, 'fleet'>>(input: I, hostIds: Read
 }
 
 /** What cannot be had now (its owner was faster, its room is gone, the host has checked in) is seen by the next round. */
-async function submit(run: StepRun, { recovery }: Situation, instance: Instance, toHostId: string, ground: RestartGround): Promise<boolean> {
+async function submit(run: StepRun, { recovery }: Situation, { instance, hostId: toHostId, considered }: FailoverPlan['restarts'][number], ground: RestartGround): Promise<boolean> {
   try {
-    await submitInstanceRecover(run.deps, { instance, toHostId, ground, trigger: recovery.drill ? 'drill' : 'recovery', batchId: recovery.id, actor: null });
+    await submitInstanceRecover(run.deps, { instance, toHostId, considered, ground, trigger: recovery.drill ? 'drill' : 'recovery', batchId: recovery.id, actor: null });
     return true;
   } catch (error) {
     if (!(error instanceof AppError)) throw error;
@@ -151,6 +151,6 @@ export async function tryOneRestart(run: StepRun, situation: Situation, { mayBeg
   await run.transaction((tx) => updateInstancesOwed(tx, host.id, recovery.id));
   const owed = (await wanted(run, await selectOwedInstances(db, host.id))).filter((instance) => instance.operationId === null);
   const plan = await planFor(run.deps, host, owed, moves);
-  for (const { instance, hostId } of plan.restarts) if (await submit(run, situation, instance, hostId, 'trial')) return 'running';
+  for (const place of plan.restarts) if (await submit(run, situation, place, 'trial')) return 'running';
   return moves.some((move) => move.error?.key === diskInUse) ? 'locked' : 'no-candidates';
 }

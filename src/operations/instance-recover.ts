@@ -3,16 +3,19 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, say, type Sentence } from '../errors.ts';
 import { isImageLocked } from '../libvirt/errors.ts';
+import type { HostScore } from '../model/admission.ts';
 import { planFailover, type FailoverInput } from '../model/failover.ts';
 import { instanceRefuses, type Instance, type InstanceState } from '../model/instance.ts';
 import type { Move, MoveTrigger } from '../model/move.ts';
 import type { Operation } from '../model/operation.ts';
 import type { User } from '../model/user.ts';
+import { claimApart } from '../store/anti-affinity.ts';
 import type { Db } from '../store/db.ts';
 import { insertHostEvent } from '../store/host-events.ts';
 import { claimHostFenced, claimHostStillFenced, selectHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
-import { claimInstance, releaseInstance, selectInstancesPage, selectOptionalInstance } from '../store/instances.ts';
+import { recordPlacement } from '../store/instance-placements.ts';
+import { claimInstance, releaseInstance, selectOptionalInstance, selectPlacedInstances } from '../store/instances.ts';
 import { insertMove, selectMove, updateMoveEnded } from '../store/moves.ts';
 import { insertOperation, selectOperation } from '../store/operations.ts';
 import { claimHostStillUnreachable, updateInstanceNotOwed } from '../store/recoveries.ts';
@@ -40,6 +43,8 @@ interface RecoverInput {
 export interface RestartRequest {
   readonly instance: Instance;
   readonly toHostId: string;
+  /** all hosts, as they were weighed for it */
+  readonly considered: readonly HostScore[];
   readonly ground: RestartGround;
   readonly trigger: Extract<MoveTrigger, 'recovery' | 'drill'>;
   readonly batchId: string | null;
@@ -65,7 +70,7 @@ const statesOf: Readonly<Record<RestartGround, readonly InstanceState[]>> = { fe
  * being restarted elsewhere exclude each other. Throws conflict and no-capacity.
  */
 export async function submitInstanceRecover(deps: OperationDeps, request: RestartRequest): Promise<{ readonly operation: Operation; readonly move: Move }> {
-  const { instance, toHostId, ground, trigger, batchId, actor } = request;
+  const { instance, toHostId, considered, ground, trigger, batchId, actor } = request;
   const fromHostId = instance.hostId;
   if (fromHostId === null || instance.poolId === null) throw new AppError('conflict', say('instances.refused.start'));
   const [from, to, pool, settings] = await Promise.all([
@@ -78,14 +83,18 @@ export async function submitInstanceRecover(deps: OperationDeps, request: Restar
   await deps.db.transaction(async (tx) => {
     // this very transaction, again after its answer was lost
     if ((await selectOptionalInstance(tx, instance.id))?.operationId === id) return;
+    // the owner's row before any host's, as everybody locks them
+    const apart = await claimApart(tx, instance, toHostId);
     const gone = ground === 'fenced' ? await claimHostStillFenced(tx, fromHostId) : await claimHostStillUnreachable(tx, fromHostId);
     if (!gone) throw new AppError('conflict', say('recovery.refused.back', { host: from.name }));
     await claimAtHome(tx, instance, { operationId: id, fromHostId, states: statesOf[ground] });
+    if (!apart) throw new AppError('no-capacity', say('recovery.refused.group', { host: to.name }));
     if (!(await reserveHostCapacity(tx, toHostId, instance, settings.overcommit))) throw new AppError('no-capacity', say('recovery.refused.no-room', { host: to.name }));
     await insertMove(tx, {
       id, instanceId: instance.id, instanceName: instance.name, userId: instance.userId, kind: 'restart', withDisk: false,
       fromHostId, fromHostName: from.name, toHostId, toHostName: to.name, trigger, why: say('recovery.why', { host: from.name }), batchId, actorId: actor?.id ?? null, createdAt,
     });
+    await recordPlacement(tx, { instanceId: instance.id, moveId: id }, { hostId: toHostId, hostName: to.name, considered }, createdAt);
     await insertOperation(tx, {
       id, kind: 'instance-recover', instanceId: instance.id, hostId: toHostId, userId: actor?.id ?? null, input,
       stepNames: instanceRecover.steps.map((step) => step.name), createdAt,
@@ -105,7 +114,7 @@ async function claimAtHome(tx: Db, instance: Instance, claim: { readonly operati
 /** The whole cluster, as planFailover sees it. */
 export async function loadFailover({ db, clock }: OperationDeps): Promise<Pick<FailoverInput, 'fleet' | 'settings' | 'instances'>> {
   const settings = await selectSettings(db);
-  const [fleet, { instances }] = await Promise.all([loadFleet(db, settings, clock.now()), selectInstancesPage(db, { page: 1, pageSize: 1_000_000 })]);
+  const [fleet, instances] = await Promise.all([loadFleet(db, settings, clock.now()), selectPlacedInstances(db)]);
   return { fleet, settings, instances };
 }
 
@@ -116,7 +125,7 @@ export async function restartElsewhere(deps: OperationDeps, instance: Instance, 
   const plan = planFailover({ ...(await loadFailover(deps)), deadHostIds: new Set(instance.hostId === null ? [] : [instance.hostId]), which: (each) => each.id === instance.id });
   const place = plan.restarts[0];
   if (place === undefined) throw new AppError('no-capacity', plan.unfit[0]?.reasons[0] ?? say('instances.refused.start'));
-  return (await submitInstanceRecover(deps, { instance, toHostId: place.hostId, ground: 'fenced', trigger: 'recovery', batchId: null, actor })).operation;
+  return (await submitInstanceRecover(deps, { instance, toHostId: place.hostId, considered: place.considered, ground: 'fenced', trigger: 'recovery', batchId: null, actor })).operation;
 }
 
 // ── steps ───────────────────────────────────────────────────────────────────────────────────────────────────────────

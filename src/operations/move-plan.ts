@@ -11,7 +11,7 @@ import { instanceCan, instanceRefuses, type Instance } from '../model/instance.t
 import type { MoveRefusal } from '../model/maintenance.ts';
 import { considerHost, newDiskPool, type PlacementRequest } from '../model/placement.ts';
 import type { Settings } from '../model/settings.ts';
-import { selectInstancesPage } from '../store/instances.ts';
+import { selectPlacedInstances } from '../store/instances.ts';
 import { selectSettings } from '../store/settings.ts';
 import { loadFleet } from './admission.ts';
 import type { OperationDeps } from './deps.ts';
@@ -24,12 +24,9 @@ export interface MovePlanning {
   readonly instances: readonly Instance[];
 }
 
-/** More than any cluster has. */
-const everyInstance = { page: 1, pageSize: 1_000_000 } as const;
-
 export async function loadMovePlanning({ db, clock }: OperationDeps): Promise<MovePlanning> {
   const settings = await selectSettings(db);
-  const [fleet, { instances }] = await Promise.all([loadFleet(db, settings, clock.now()), selectInstancesPage(db, everyInstance)]);
+  const [fleet, instances] = await Promise.all([loadFleet(db, settings, clock.now()), selectPlacedInstances(db)]);
   return { fleet, settings, instances };
 }
 
