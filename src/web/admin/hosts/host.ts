@@ -2,19 +2,15 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { AppError, say, type Sentence } from '../../../errors.ts';
-import { hostLimit } from '../../../model/capacity.ts';
 import type { Host } from '../../../model/host.ts';
 import { changeHost, HostProblemError } from '../../../operations/host-add.ts';
 import { checkHost, type HostReport } from '../../../operations/host-check.ts';
 import type { HostProblem } from '../../../operations/host-problem.ts';
 import { syncFleet } from '../../../operations/fleet-sync.ts';
-import { selectDiscrepanciesByHost } from '../../../store/discrepancies.ts';
 import { insertHostEvent } from '../../../store/host-events.ts';
 import { deleteHostIfEmpty, selectHost, updateHost } from '../../../store/hosts.ts';
-import { selectInstancesByHost } from '../../../store/instances.ts';
-import { selectSettings } from '../../../store/settings.ts';
 import { deletePoolIfUnused, selectPoolsByHost } from '../../../store/storage-pools.ts';
-import { contextOf, flash } from '../../context.ts';
+import { contextOf, currentUser, flash } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
 import { formText, parseForm } from '../../forms.ts';
 import { noteAudit } from '../../middleware/guard.ts';
@@ -22,16 +18,11 @@ import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { render } from '../../views.ts';
 import { itemId } from '../item-id.ts';
-import { chosenPools, connectionForm, settingsForm, uriForm, virtTypeWishes } from './forms.ts';
-
-type Text = Readonly<Record<string, string>>;
-type Complaints = Readonly<Record<string, Sentence>>;
-
-/** Of a host's instances so many are named on its page; all of them are in the monitor. */
-const shownInstances = 50;
+import { chosenPools, connectionForm, settingsForm, uriForm } from './forms.ts';
+import { renderHost, type Complaints, type Text } from './page.ts';
 
 export function showHost(deps: WebDeps): Route['handler'] {
-  return async (req, res) => renderHost(deps, req, res, await selectHost(deps.db, itemId(req)), undefined, {}, undefined, 200);
+  return async (req, res) => renderHost(deps, req, res, await selectHost(deps.db, itemId(req)));
 }
 
 export function changeHostSettings(deps: WebDeps): Route['handler'] {
@@ -39,8 +30,8 @@ export function changeHostSettings(deps: WebDeps): Route['handler'] {
     const host = await selectHost(deps.db, itemId(req));
     noteAudit(req, { target: host.name });
     const form = parseForm(settingsForm, req.body);
-    if (!form.ok) return renderHost(deps, req, res, host, form.text, form.fields, undefined, 422);
-    if (!(await updateHost(deps.db, host.id, form.value))) return renderHost(deps, req, res, host, formText(req.body), { name: say('hosts.name-taken', { name: form.value.name }) }, undefined, 422);
+    if (!form.ok) return renderHost(deps, req, res, host, { values: form.text, fields: form.fields });
+    if (!(await updateHost(deps.db, host.id, form.value))) return renderHost(deps, req, res, host, { values: formText(req.body), fields: { name: say('hosts.name-taken', { name: form.value.name }) } });
     noteAudit(req, { detail: JSON.stringify(form.value) });
     flash(req, 'success', say('common.saved'));
     res.redirect(303, paths.adminItem('hosts', host.id));
@@ -53,11 +44,11 @@ export function checkKnownHost(deps: WebDeps): Route['handler'] {
     const host = await selectHost(deps.db, itemId(req));
     noteAudit(req, { target: host.name });
     const form = parseForm(uriForm, req.body);
-    if (!form.ok) return renderHost(deps, req, res, host, form.text, form.fields, undefined, 422);
+    if (!form.ok) return renderHost(deps, req, res, host, { values: form.text, fields: form.fields });
     const check = await checkHost(deps.operations, form.value.uri, { hostId: host.id, virtTypeWish: host.virtTypeWish });
     if (!check.ok) {
       noteAudit(req, { detail: check.problem.kind });
-      return renderHost(deps, req, res, host, formText(req.body), { [check.problem.field]: check.problem.sentence }, check.problem, 422);
+      return renderHost(deps, req, res, host, { values: formText(req.body), fields: { [check.problem.field]: check.problem.sentence }, problem: check.problem });
     }
     await renderConnection(req, res, host, check.report, { uri: form.value.uri, network: host.network, migrationUri: host.migrationUri ?? '', ...(await ticksOf(deps, host)) }, {}, undefined, 200);
   };
@@ -69,14 +60,14 @@ export function changeConnection(deps: WebDeps): Route['handler'] {
     const values = formText(req.body);
     noteAudit(req, { target: host.name });
     const form = parseForm(connectionForm, req.body);
-    if (!form.ok) return renderHost(deps, req, res, host, values, form.fields, undefined, 422);
+    if (!form.ok) return renderHost(deps, req, res, host, { values, fields: form.fields });
     try {
       await changeHost(deps.operations, host, { ...form.value, migrationUri: form.value.migrationUri === '' ? null : form.value.migrationUri, name: host.name, virtTypeWish: host.virtTypeWish, pools: chosenPools(req.body) });
     } catch (error) {
       if (!(error instanceof HostProblemError)) throw error;
       noteAudit(req, { detail: error.problem.kind });
       const check = error.problem.field === 'uri' ? undefined : await checkHost(deps.operations, form.value.uri, { hostId: host.id, virtTypeWish: host.virtTypeWish });
-      if (check?.ok !== true) return renderHost(deps, req, res, host, values, error.fields, error.problem, 422);
+      if (check?.ok !== true) return renderHost(deps, req, res, host, { values, fields: error.fields, problem: error.problem });
       return renderConnection(req, res, host, check.report, values, error.fields, error.problem, 422);
     }
     await syncFleet(deps.operations);
@@ -85,7 +76,7 @@ export function changeConnection(deps: WebDeps): Route['handler'] {
   };
 }
 
-export function setHostWish(deps: WebDeps, wish: Host['wish'], done: (name: string) => Sentence): Route['handler'] {
+export function setHostWish(deps: WebDeps, wish: 'enabled' | 'disabled', done: (name: string) => Sentence): Route['handler'] {
   return async (req, res) => {
     const host = await selectHost(deps.db, itemId(req));
     noteAudit(req, { target: host.name });
@@ -115,19 +106,6 @@ export function removeHost(deps: WebDeps): Route['handler'] {
 async function ticksOf(deps: WebDeps, host: Host): Promise<Record<string, string>> {
   const pools = await selectPoolsByHost(deps.db, host.id);
   return Object.fromEntries(pools.flatMap((pool) => [[`pool:${pool.name}`, 'on'], ...(pool.shared ? [[`shared:${pool.name}`, 'on']] : [])]));
-}
-
-async function renderHost(
-  deps: WebDeps, req: Request, res: Response, host: Host, values: Text | undefined, fields: Complaints, problem: HostProblem | undefined, status: number,
-): Promise<void> {
-  const [pools, instances, discrepancies, settings] = await Promise.all([
-    selectPoolsByHost(deps.db, host.id), selectInstancesByHost(deps.db, host.id), selectDiscrepanciesByHost(deps.db, host.id), selectSettings(deps.db),
-  ]);
-  await render(req, res, 'admin/hosts/host', {
-    title: `${contextOf(req).t('hosts.one-title')}: ${host.name}`, host, pools, instances: instances.slice(0, shownInstances), instancesInAll: instances.length, discrepancies,
-    limit: hostLimit(host, settings.overcommit), virtTypeWishes, fields, problem: problem ?? null, pollIntervalMs: deps.config.pollIntervalMs,
-    values: values ?? { name: host.name, uri: host.uri, consoleAddress: host.consoleAddress, virtTypeWish: host.virtTypeWish },
-  }, status);
 }
 
 async function renderConnection(
