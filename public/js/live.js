@@ -58,6 +58,9 @@ function patch(row, change) {
   for (const [name, text] of Object.entries(change.cells ?? {})) {
     for (const cell of row.querySelectorAll(`[data-cell="${CSS.escape(name)}"]`)) if (cell.textContent !== text) cell.textContent = text;
   }
+  for (const [name, value] of Object.entries(change.values ?? {})) {
+    for (const bar of row.querySelectorAll(`progress[data-value="${CSS.escape(name)}"]`)) bar.value = value ?? 0;
+  }
   if (change.state !== undefined) row.dataset.state = change.state;
   if (change.at !== undefined) {
     for (const age of row.querySelectorAll('[data-age]')) {

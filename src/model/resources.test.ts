@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aFleet, aHost, aPool, gib } from '../../test/helpers/fleet.ts';
 import type { StoragePool } from './host.ts';
-import { resourceTable, storageSpace } from './resources.ts';
+import { localStorageSpace, resourceTable, storageSpace } from './resources.ts';
 import { defaultSettings } from './settings.ts';
 
 const host = aHost;
@@ -30,4 +30,10 @@ test('network storage counts a shared pool once, and local pools only where ther
   assert.deepEqual(storageSpace([pool('p'), pool('l', { shared: false })]), { usedBytes: 60 * gib, totalBytes: 800 * gib, sampledAt: 5 });
   assert.deepEqual(storageSpace([pool('l', { shared: false }), pool('m', { shared: false, sampledAt: 3 })]), { usedBytes: 120 * gib, totalBytes: 1600 * gib, sampledAt: 3 });
   assert.deepEqual(storageSpace([pool('p', { sampledAt: null })]), { usedBytes: 0, totalBytes: 0, sampledAt: null });
+});
+
+test('the hosts’ own disks stand apart from network storage, and nowhere where there is nothing else', () => {
+  assert.deepEqual(localStorageSpace([pool('p'), pool('l', { shared: false }), pool('m', { shared: false, sampledAt: 3 })]), { usedBytes: 120 * gib, totalBytes: 1600 * gib, sampledAt: 3 });
+  assert.equal(localStorageSpace([pool('l', { shared: false })]), undefined);
+  assert.equal(localStorageSpace([pool('p')]), undefined);
 });

@@ -47,7 +47,17 @@ export interface StorageSpace {
 /** Network storage, measured: the shared pools, each once; in a cluster without one, all pools. */
 export function storageSpace(pools: readonly StoragePool[]): StorageSpace {
   const shared = pools.filter((pool) => pool.shared);
-  const measured = (shared.length > 0 ? shared : pools).filter((pool) => pool.sampledAt !== null);
+  return spaceOf(shared.length > 0 ? shared : pools);
+}
+
+/** What lies beside the network storage, on the hosts' own disks; undefined: there is none, or nothing else. */
+export function localStorageSpace(pools: readonly StoragePool[]): StorageSpace | undefined {
+  const local = pools.filter((pool) => !pool.shared);
+  return local.length === 0 || local.length === pools.length ? undefined : spaceOf(local);
+}
+
+function spaceOf(pools: readonly StoragePool[]): StorageSpace {
+  const measured = pools.filter((pool) => pool.sampledAt !== null);
   return {
     usedBytes: measured.reduce((sum, pool) => sum + pool.capacityBytes - pool.availableBytes, 0),
     totalBytes: measured.reduce((sum, pool) => sum + pool.capacityBytes, 0),

@@ -166,6 +166,14 @@ export async function selectInstancesByIds(db: Db, ids: readonly string[]): Prom
   return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE id IN (${ids.map(() => '?').join(', ')})`, ids)).map(toInstance);
 }
 
+/** hostId → how many have their home there, and how many of them run; hosts without any are left out. */
+export async function countInstancesByHost(db: Db): Promise<Map<string, { readonly total: number; readonly running: number }>> {
+  const rows = await db.query<{ host_id: string; total: number; running: number | string }>(
+    "SELECT host_id, COUNT(*) AS total, SUM(state = 'running') AS running FROM instances WHERE host_id IS NOT NULL GROUP BY host_id",
+  );
+  return new Map(rows.map((row) => [row.host_id, { total: row.total, running: Number(row.running) }]));
+}
+
 export async function countInstancesByState(db: Db, userId?: string): Promise<Record<InstanceState, number>> {
   const rows = await db.query<{ state: InstanceState; total: number }>(
     `SELECT state, COUNT(*) AS total FROM instances ${userId === undefined ? '' : 'WHERE user_id = ?'} GROUP BY state`, userId === undefined ? [] : [userId],

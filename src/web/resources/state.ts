@@ -1,7 +1,8 @@
 // What the Resource Monitor shows, and the same as the words of one language. Page and event stream get both here.
-import type { Host } from '../../model/host.ts';
+import { hostLimit } from '../../model/capacity.ts';
+import { hostStatus, type Host } from '../../model/host.ts';
 import type { HostSample } from '../../model/metrics.ts';
-import { resourceTable, storageSpace, type ResourceRow, type StorageSpace } from '../../model/resources.ts';
+import { localStorageSpace, resourceTable, storageSpace, type ResourceRow, type StorageSpace } from '../../model/resources.ts';
 import { loadResources } from '../../operations/cluster.ts';
 import type { Db } from '../../store/db.ts';
 import { selectLastHostSamples, selectLatestHostSamples } from '../../store/samples.ts';
@@ -12,6 +13,8 @@ export interface HostLoad {
   readonly host: Host;
   /** null: never measured */
   readonly sample: HostSample | null;
+  /** what may be promised there in all */
+  readonly limit: ReturnType<typeof hostLimit>;
 }
 
 export interface ClusterState {
@@ -20,6 +23,8 @@ export interface ClusterState {
   readonly storage: StorageSpace;
   /** the pools in `storage` are on a network */
   readonly storageShared: boolean;
+  /** the hosts' own disks, where there is network storage too */
+  readonly localStorage: StorageSpace | null;
   readonly hosts: readonly HostLoad[];
 }
 
@@ -33,7 +38,8 @@ export async function loadClusterState(db: Db, now: number): Promise<ClusterStat
     currency: settings.prices.currency,
     storage: storageSpace(fleet.pools),
     storageShared: fleet.pools.some((pool) => pool.shared),
-    hosts: fleet.hosts.map((host) => ({ host, sample: latest.get(host.subjectId) ?? last.get(host.subjectId) ?? null })),
+    localStorage: localStorageSpace(fleet.pools) ?? null,
+    hosts: fleet.hosts.map((host) => ({ host, sample: latest.get(host.subjectId) ?? last.get(host.subjectId) ?? null, limit: hostLimit(host, settings.overcommit) })),
   };
 }
 
@@ -50,12 +56,19 @@ export function clusterWords(state: ClusterState, t: Translate, fmt: Format): Cl
   return [
     ...state.table.map((row) => ({ key: `item:${row.item}`, cells: { count: fmt.number(row.count, 2), subtotal: subtotalText(row, state.currency, t, fmt) } })),
     { key: 'storage', at: state.storage.sampledAt, cells: { figure: storageText(state.storage, t, fmt) } },
-    ...state.hosts.map(({ host, sample }) => ({
+    ...(state.localStorage === null ? [] : [{ key: 'storage-local', at: state.localStorage.sampledAt, cells: { figure: storageText(state.localStorage, t, fmt) } }]),
+    ...state.hosts.map(({ host, sample, limit }) => ({
       key: `host:${host.id}`,
       at: sample?.at ?? null,
-      state: host.state,
-      cells: { state: t(`resources.host-state.${host.state}`), cpu: fmt.percent(sample?.cpuPercent ?? null), memory: memoryOf(sample, fmt) },
-      values: { cpuPercent: sample?.cpuPercent ?? null },
+      state: hostStatus(host),
+      cells: {
+        state: t(`resources.host-state.${hostStatus(host)}`), cpu: fmt.percent(sample?.cpuPercent ?? null), memory: memoryOf(sample, fmt),
+        promisedVcpus: `${fmt.number(host.usedVcpus)} / ${fmt.number(limit.vcpus)}`, promisedMemory: `${fmt.mib(host.usedMemoryMib)} / ${fmt.mib(limit.memoryMib)}`,
+      },
+      values: {
+        cpuPercent: sample?.cpuPercent ?? null, memoryPercent: memoryPercent(sample),
+        promisedVcpus: share(host.usedVcpus, limit.vcpus), promisedMemory: share(host.usedMemoryMib, limit.memoryMib),
+      },
     })),
   ];
 }
@@ -72,4 +85,13 @@ function storageText({ usedBytes, totalBytes, sampledAt }: StorageSpace, t: Tran
 
 function memoryOf(sample: HostSample | null, fmt: Format): string {
   return `${fmt.mib(sample?.memoryUsedMib ?? null)} / ${fmt.mib(sample?.memoryTotalMib ?? null)}`;
+}
+
+function memoryPercent(sample: HostSample | null): number | null {
+  return sample === null || sample.memoryUsedMib === null ? null : share(sample.memoryUsedMib, sample.memoryTotalMib ?? 0);
+}
+
+/** Percent, for a bar. */
+function share(part: number, whole: number): number {
+  return whole <= 0 ? 0 : Math.min(100, Math.round((1000 * part) / whole) / 10);
 }

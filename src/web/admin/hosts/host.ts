@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, Response } from 'express';
 import { AppError, say, type Sentence } from '../../../errors.ts';
-import type { Host } from '../../../model/host.ts';
+import type { Host, StoragePool } from '../../../model/host.ts';
 import { changeHost, HostProblemError } from '../../../operations/host-add.ts';
 import { checkHost, type HostReport } from '../../../operations/host-check.ts';
 import type { HostProblem } from '../../../operations/host-problem.ts';
@@ -10,7 +10,7 @@ import { syncFleet } from '../../../operations/fleet-sync.ts';
 import { insertHostEvent } from '../../../store/host-events.ts';
 import { deleteHostIfEmpty, selectHost, updateHost } from '../../../store/hosts.ts';
 import { deletePoolIfUnused, selectPoolsByHost } from '../../../store/storage-pools.ts';
-import { contextOf, currentUser, flash } from '../../context.ts';
+import { contextOf, flash } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
 import { formText, parseForm } from '../../forms.ts';
 import { noteAudit } from '../../middleware/guard.ts';
@@ -45,12 +45,13 @@ export function checkKnownHost(deps: WebDeps): Route['handler'] {
     noteAudit(req, { target: host.name });
     const form = parseForm(uriForm, req.body);
     if (!form.ok) return renderHost(deps, req, res, host, { values: form.text, fields: form.fields });
-    const check = await checkHost(deps.operations, form.value.uri, { hostId: host.id, virtTypeWish: host.virtTypeWish });
+    const pools = await selectPoolsByHost(deps.db, host.id);
+    const check = await checkHost(deps.operations, form.value.uri, { hostId: host.id, virtTypeWish: host.virtTypeWish, migrationUri: host.migrationUri, choices: { network: host.network, pools } });
     if (!check.ok) {
       noteAudit(req, { detail: check.problem.kind });
       return renderHost(deps, req, res, host, { values: formText(req.body), fields: { [check.problem.field]: check.problem.sentence }, problem: check.problem });
     }
-    await renderConnection(req, res, host, check.report, { uri: form.value.uri, network: host.network, migrationUri: host.migrationUri ?? '', ...(await ticksOf(deps, host)) }, {}, undefined, 200);
+    await renderConnection(req, res, host, check.report, { uri: form.value.uri, network: host.network, migrationUri: host.migrationUri ?? '', ...ticksOf(pools) }, {}, undefined, 200);
   };
 }
 
@@ -103,8 +104,7 @@ export function removeHost(deps: WebDeps): Route['handler'] {
   };
 }
 
-async function ticksOf(deps: WebDeps, host: Host): Promise<Record<string, string>> {
-  const pools = await selectPoolsByHost(deps.db, host.id);
+function ticksOf(pools: readonly StoragePool[]): Record<string, string> {
   return Object.fromEntries(pools.flatMap((pool) => [[`pool:${pool.name}`, 'on'], ...(pool.shared ? [[`shared:${pool.name}`, 'on']] : [])]));
 }
 
