@@ -100,9 +100,9 @@ register() { # DATA HOSTS IMAGE
   for number in $(seq "$2"); do
     commands+=(then add-host --name "host$number" --network lan --console-address "$(host_address "$1" "$number")")
     if [ "$2" = 1 ]; then
-      commands+=(--uri "$(host_uri "$1" 1)" --pool default)
-      # it was one of several, and keeps what it has from then
-      if [ -f "$1/host1/etc/storage/local.xml" ]; then commands+=(--pool local); fi
+      commands+=(--uri "$(host_uri "$1" 1)")
+      # a host that was one of several keeps its pools as they were then
+      if [ -f "$1/host1/etc/storage/local.xml" ]; then commands+=(--shared-pool default --pool local); else commands+=(--pool default); fi
     else commands+=(--uri "$(lab_host_uri "$1" "$number")" --shared-pool default --pool local --fence-agent fence_lab --fence "plug=$number")
     fi
   done

@@ -215,9 +215,9 @@ start_host() { # start_host DIR N
   if host_has_kvm; then kvm=yes; fi
   # Mount points that Debian's libvirt-daemon-system would have made; only covered, never written to.
   mkdir -p /etc/libvirt /etc/pki /var/lib/libvirt /var/cache/libvirt /var/log/libvirt
-  # The kernel takes the namespace of its last life apart a moment after its last process, and the cable with it.
-  wait_until 10 port_is_gone "$lan" "host$number" || { echo "host$number is still plugged in: something of it lives"; return 1; }
+  unplug "$dir" "$number" # the cable of its last life
   hold_namespaces "$host/pid" "$host/log/init.log" "$LIB/host-init" "$dir" "host$number" "$(host_address "$dir" "$number")" "$kvm" || return 1
+  wait_until 5 remember_init "$host" || { cat "$host/log/init.log"; return 1; }
   pid=$(running_pid "$host/pid") || { cat "$host/log/init.log"; return 1; }
   in_net "$lan" ip link add "host$number" type veth peer name up0 netns "$pid"
   in_net "$lan" ip link set "host$number" master lan0 up
@@ -229,22 +229,31 @@ start_host() { # start_host DIR N
     return 1
   fi
 }
-port_is_gone() { # port_is_gone LANPID NAME: nothing of a host lives any more when its cable has vanished from the switch
-  ! in_net "$1" ip link show "$2" >/dev/null 2>&1
+remember_init() { # remember_init HOSTDIR: its pid 1; when that has ended, the kernel has ended every process of the host before
+  local holder init
+  holder=$(running_pid "$1/pid") && init=$(pgrep -P "$holder" | head -n 1) && remember "$1/init" "$init"
+}
+unplug() { # unplug DIR N. The namespace of an ended host may live on for a minute, by connections that nobody has said goodbye to
+  local lan
+  lan=$(running_pid "$1/lan/pid") || return 0
+  in_net "$lan" ip link del "host$2" 2>/dev/null || true
 }
 host_answers() { [ -S "$1/host$2/run/libvirt-sock" ] && host_virsh "$1" "$2" "pool-info default; net-info lan" >/dev/null 2>&1; }
 host_answers_or_ended() { host_is_gone "$1" "$2" || host_answers "$1" "$2"; }
 
 stop_host() { # stop_host DIR N: guests end as by a power failure after a word of warning to QEMU, which then writes what it holds
-  local pid init
-  if pid=$(running_pid "$1/host$2/pid"); then
-    init=$(pgrep -P "$pid" | head -n 1)
-    if [ -n "$init" ]; then kill -TERM "$init" 2>/dev/null || true; fi
+  local init
+  if init=$(running_pid "$1/host$2/init"); then
+    kill -TERM "$init" 2>/dev/null || true
     wait_until 8 host_is_gone "$1" "$2" || true
   fi
   stop_remembered "$1/host$2/pid" 0
+  stop_remembered "$1/host$2/init" 0
+  unplug "$1" "$2"
 }
-host_is_gone() { ! running_pid "$1/host$2/pid" >/dev/null; }
+host_is_gone() { # neither what holds its namespaces, nor its pid 1
+  ! running_pid "$1/host$2/pid" >/dev/null && ! running_pid "$1/host$2/init" >/dev/null
+}
 
 started_hosts() { # the numbers of the hosts below DIR
   local host

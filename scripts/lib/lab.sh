@@ -83,34 +83,24 @@ lab_down() { # all of it, and what it needs to know about itself; disks and defi
 
 # ---- what befalls a host
 
-host_init_pid() { pgrep -P "$1" | head -n 1; } # of the process that holds its namespaces
-
 power_off_host() { # power_off_host DIR N: at once, as when the plug is pulled; fails unless nothing of it lives
-  local dir=$1 number=$2 lan pid init
-  lan=$(running_pid "$dir/lan/pid") || lan=
+  local host=$1/host$2 lan file process
   # The cable first: a machine without power says no goodbye to its connections.
-  if [ -n "$lan" ]; then in_net "$lan" ip link set "host$number" down 2>/dev/null || true; fi
-  if pid=$(running_pid "$dir/host$number/pid"); then
-    init=$(host_init_pid "$pid")
-    # the whole process namespace ends with its pid 1, frozen or not
-    if [ -n "$init" ]; then kill -KILL "$init" 2>/dev/null || true; else kill -KILL "$pid" 2>/dev/null || true; fi
-    wait_until 10 host_is_gone "$dir" "$number" || { echo "host $number does not end"; return 1; }
-  fi
-  if [ -n "$lan" ]; then wait_until 10 port_is_gone "$lan" "host$number" || { echo "something of host $number still lives"; return 1; }; fi
-  rm -f "$dir/host$number/pid"
-}
-
-host_has_power() { # DIR N: anything of it lives
-  local lan
-  if ! host_is_gone "$1" "$2"; then return; fi
-  lan=$(running_pid "$1/lan/pid") && ! port_is_gone "$lan" "host$2"
+  if lan=$(running_pid "$1/lan/pid"); then in_net "$lan" ip link set "host$2" down 2>/dev/null || true; fi
+  # The whole process namespace ends with its pid 1, frozen or not; pid 1 ends last.
+  for file in init pid; do
+    if process=$(running_pid "$host/$file"); then kill -KILL "$process" 2>/dev/null || true; fi
+  done
+  wait_until 10 host_is_gone "$1" "$2" || { echo "something of host $2 still lives"; return 1; }
+  rm -f "$host/pid" "$host/init"
+  unplug "$1" "$2"
 }
 
 # Everything but pid 1, which stands for the machine itself. The kernel still accepts TCP connections, and nobody answers.
 freeze_host() { inside "$(running_pid "$1/host$2/pid")" kill -STOP -- -1; }
 thaw_host() { inside "$(running_pid "$1/host$2/pid")" kill -CONT -- -1; }
 host_is_frozen() { # DIR N
-  pgrep --ns "$(host_init_pid "$(running_pid "$1/host$2/pid")")" --nslist pid --runstates T -x libvirtd >/dev/null
+  pgrep --ns "$(running_pid "$1/host$2/init")" --nslist pid --runstates T -x libvirtd >/dev/null
 }
 
 set_port() { in_net "$(running_pid "$1/lan/pid")" ip link set "host$2" "$3"; }
