@@ -90,7 +90,8 @@ async function openScreen() {
   opener.hidden = true;
   frame.hidden = false;
   say('connecting');
-  const response = await post(root.dataset.ticketPath);
+  // beside the ticket: these are some fifty files
+  const [response] = await Promise.all([post(root.dataset.ticketPath), import('/vendor/novnc/core/rfb.js')]);
   if (!response.ok) {
     const { error } = await response.json().catch(() => ({}));
     return ended(error ?? words.refused);
