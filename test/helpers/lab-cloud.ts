@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { systemClock } from '../../src/clock.ts';
 import type { Sentence } from '../../src/errors.ts';
-import { createFleet } from '../../src/libvirt/fleet.ts';
+import { createFleet, fleetConnections } from '../../src/libvirt/fleet.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
 import { createLog } from '../../src/log.ts';
 import type { Image } from '../../src/model/image.ts';
@@ -71,7 +71,7 @@ export async function createLabCloud(lab: Lab): Promise<LabCloud> {
   });
   const database = await createTestDatabase();
   const { db } = database;
-  const hosts = createFleet(openHypervisor);
+  const hosts = createFleet((uri, more) => openHypervisor(uri, { ...fleetConnections, ...more }));
   const runners: Runner[] = [];
   const alerts: Sentence[] = [];
   const deps: OperationDeps = {
