@@ -170,7 +170,8 @@ export async function tallyMoves(db: Db, operation: Pick<Operation, 'id'>): Prom
   const [moves, left] = await Promise.all([selectMovesByBatch(db, operation.id), selectLeftBehind(db, operation.id)]);
   const last = lastMoves(moves);
   const moved = last.filter(({ state }) => state === 'done').length;
+  const failed = new Set(last.filter(({ state }) => state === 'failed').map(({ instanceId }) => instanceId));
+  const cancelled = last.filter(({ state }) => state === 'cancelled').length;
   // one that could not be tried elsewhere failed, and was left for that
-  const failed = last.filter(({ state }) => state === 'failed' || state === 'cancelled').map(({ instanceId }) => instanceId);
-  return { moved, failed: failed.length, left: left.filter(({ instanceId }) => !failed.includes(instanceId)).length };
+  return { moved, failed: failed.size, left: cancelled + left.filter(({ instanceId }) => !failed.has(instanceId)).length };
 }

@@ -33,5 +33,6 @@ export const paths = {
   admin: '/admin',
   adminPage: (page: string) => `/admin/${page}`,
   adminItem: (page: string, itemId: string) => `/admin/${page}/${id(itemId)}`,
+  hostMaintenance: (hostId: string) => `/admin/hosts/${id(hostId)}/maintenance`,
   api: '/api/v1',
 } as const;

@@ -48,7 +48,6 @@ export const audit = defineMessages({
   'audit.action.move.start': ['move machines', '移動虛擬機器'],
   'audit.action.move.cancel': ['cancel a move', '取消移動'],
   'audit.action.host.maintenance': ['begin a host’s maintenance', '開始主機維護'],
-  'audit.action.host.maintenance-cancel': ['stop emptying a host', '停止清空主機'],
   'audit.action.host.return': ['end a host’s maintenance', '結束主機維護'],
   'audit.action.host.burn-in': ['start a burn-in', '開始試運轉'],
   'audit.action.operation.cancel': ['cancel an operation', '取消作業'],

@@ -73,8 +73,13 @@ function cancelOperation(deps: WebDeps): Route['handler'] {
       flash(req, 'info', error.sentence);
     });
     const instance = operation.instanceId === null ? undefined : await selectOptionalInstance(deps.db, operation.instanceId);
-    res.redirect(303, instance === undefined ? paths.operation(operation.id) : paths.instance(instance.id));
+    res.redirect(303, instance === undefined ? pathOf(operation) : paths.instance(instance.id));
   };
+}
+
+/** Where one follows an operation that is about no instance. */
+function pathOf({ id, kind, hostId }: Operation): string {
+  return hostId !== null && (kind === 'host-drain' || kind === 'host-return') ? paths.hostMaintenance(hostId) : paths.operation(id);
 }
 
 export function operationRoutes(deps: WebDeps): Route[] {

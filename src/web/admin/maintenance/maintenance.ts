@@ -1,8 +1,8 @@
 // A host's maintenance: what emptying it would do, how far it is, what is left; and the way back.
 import type { Request, Response } from 'express';
 import { AppError, say } from '../../../errors.ts';
-import type { Host } from '../../../model/host.ts';
-import { requestCancel } from '../../../operations/cancel.ts';
+import { hostStatus, type Host } from '../../../model/host.ts';
+import { mayCancel } from '../../../model/operation.ts';
 import { submitHostDrain } from '../../../operations/host-drain.ts';
 import { submitHostReturn } from '../../../operations/host-return.ts';
 import { loadMovePlanning, previewMoves, type CheckedMove } from '../../../operations/move-plan.ts';
@@ -35,7 +35,7 @@ export function showMaintenance(deps: WebDeps): Route['handler'] {
     ]);
     const { t, language } = contextOf(req);
     const open = (report?.open ?? []).map((move) => ({ move, words: moveWords(move, deps.clock.now(), t, formatFor(language, t)) }));
-    await page(deps, req, res, 'admin/maintenance/show', { host, state, report, open, preview, limits: settings.migration }, underWay !== undefined);
+    await page(deps, req, res, 'admin/maintenance/show', { host, state, report, open, preview, limits: settings.migration, mayCancel }, underWay !== undefined);
   };
 }
 
@@ -54,7 +54,7 @@ export function showReturn(deps: WebDeps): Route['handler'] {
 function page(deps: WebDeps, req: Request, res: Response, view: string, locals: { readonly host: Host } & Readonly<Record<string, unknown>>, live: boolean): Promise<void> {
   const { t } = contextOf(req);
   return render(req, res, view, {
-    title: t('maintenance.host-title', { host: locals.host.name }), here: maintenancePath(locals.host), pollIntervalMs: deps.config.pollIntervalMs,
+    title: t('maintenance.host-title', { host: locals.host.name }), here: maintenancePath(locals.host), status: hostStatus(locals.host), pollIntervalMs: deps.config.pollIntervalMs,
     refreshSeconds: live ? refreshSeconds : 0, scripts: live ? ['/js/operation.js', '/js/live.js', '/js/moves.js'] : [], ...locals,
   });
 }
@@ -86,16 +86,4 @@ export function endMaintenance(deps: WebDeps): Route['handler'] {
   };
 }
 
-export function cancelMaintenance(deps: WebDeps): Route['handler'] {
-  return async (req, res) => {
-    const host = await selectHost(deps.db, itemId(req));
-    noteAudit(req, { target: host.name });
-    const { underWay } = await loadMaintenance(deps.db, host);
-    if (underWay === undefined) throw new AppError('conflict', say('operations.cancel.too-late'));
-    await requestCancel(deps.operations, underWay.operation);
-    flash(req, 'info', say('maintenance.cancelling'));
-    res.redirect(303, maintenancePath(host));
-  };
-}
-
-export const maintenancePath = (host: Pick<Host, 'id'>): string => `${paths.adminItem('hosts', host.id)}/maintenance`;
+const maintenancePath = (host: Pick<Host, 'id'>): string => paths.hostMaintenance(host.id);

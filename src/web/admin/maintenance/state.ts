@@ -39,8 +39,8 @@ export interface MaintenanceReport {
   readonly operation: Operation;
   readonly open: readonly Move[];
   readonly done: readonly Move[];
-  /** also those that somebody cancelled */
   readonly failed: readonly Move[];
+  readonly cancelled: readonly Move[];
   readonly left: readonly LeftBehind[];
 }
 
@@ -49,9 +49,10 @@ export async function loadReport(db: Db, operation: Operation | undefined): Prom
   if (operation === undefined) return null;
   const [moves, left] = await Promise.all([selectMovesByBatch(db, operation.id), selectLeftBehind(db, operation.id)]);
   const last = lastMoves(moves);
-  const failed = last.filter(({ state }) => state === 'failed' || state === 'cancelled');
+  const failed = last.filter(({ state }) => state === 'failed');
   return {
     operation, failed,
+    cancelled: last.filter(({ state }) => state === 'cancelled'),
     open: last.filter(({ endedAt }) => endedAt === null),
     done: last.filter(({ state }) => state === 'done'),
     // one that could not be tried elsewhere failed, and was left for that
