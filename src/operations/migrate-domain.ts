@@ -201,6 +201,8 @@ class Migration {
     if (target.hypervisor === null) throw new HostFencedError(target.host.name);
     if (uri === undefined) throw new AppError('conflict', say('migration.refused.no-address', { to: target.host.name }));
     const kind = here.state === 'stopped' ? 'offline' : 'live';
+    // what was prepared for a machine that runs is not enough for one that is off: its disk is not there
+    if (kind === 'offline' && this.#offline !== true) throw new AppError('conflict', say('migration.failed.powered-off'));
     if (this.#begunAt === null) {
       const now = clock.now();
       await this.move.begins(kind, now);

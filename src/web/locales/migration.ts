@@ -28,6 +28,6 @@ export const migration = defineMessages({
   'migration.failed.cpu': ['The CPU of host {{to}} is not compatible with the running machine.', '主機 {{to}} 的 CPU 與執行中的虛擬機器不相容。'],
   'migration.failed.unsafe': ['libvirt on host {{from}} does not take the storage pool as shared. It must be mounted as NFS (or another network file system) there.', '主機 {{from}} 上的 libvirt 不認為此儲存池是共用的，該處須以 NFS（或其他網路檔案系統）掛載。'],
   'migration.failed.refused': ['The move from host {{from}} to host {{to}} failed. The machine stayed where it was.', '從主機 {{from}} 移動到主機 {{to}} 失敗，虛擬機器仍留在原處。'],
-  'migration.failed.powered-off': ['The machine was powered off while its move was being prepared. It can be moved again.', '準備移動期間虛擬機器已關機，可以重新移動。'],
+  'migration.failed.powered-off': ['The machine was powered off while it moved. It can be moved again.', '移動期間虛擬機器已關機，可以重新移動。'],
   'migration.failed.disk-changed': ['Disk {{volume}} in storage pool {{pool}} changed while it was copied.', '儲存池 {{pool}} 中的磁碟 {{volume}} 在複製期間發生變動。'],
 });
