@@ -29,6 +29,8 @@ export interface Fleet {
   readonly hostPools: ReadonlyMap<string, ReadonlySet<string>>;
   /** hostId → mean CPU % over the last minutes; absent: not measured */
   readonly hostCpuPercent: ReadonlyMap<string, number>;
+  /** hosts whose CPU mean is of enough time to refuse by: one guest's boot keeps processors busy for seconds */
+  readonly hostCpuSettled: ReadonlySet<string>;
   /** hostId → mean of its memory in use, %; absent: not measured */
   readonly hostMemoryPercent: ReadonlyMap<string, number>;
 }

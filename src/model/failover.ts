@@ -1,6 +1,6 @@
 // Where the instances of hosts that go away would run: what a recovery does, what a drain aims at, and what the N−1 meter
 // foresees. Important ones first, of equals the large ones, so that small ones fill what is left. Hosts are spread over as
-// placement would; when something does not fit that way, all of it is packed tightly instead, if more fits then.
+// placement would, calm ones first; when something does not fit that way, all of it is packed tightly instead, if more fits then.
 import { say, type Sentence } from '../errors.ts';
 import type { Fleet, HostScore } from './admission.ts';
 import { hostRoom } from './capacity.ts';
@@ -17,9 +17,9 @@ export interface FailoverInput {
   readonly deadHostIds: ReadonlySet<string>;
   /** which of the dead hosts' instances need a place; absent: all that have a domain */
   readonly which?: (instance: Instance) => boolean;
-  /** restart: they start anew elsewhere, whatever the load is there · move: they go on, as load allows */
+  /** restart: they start anew elsewhere · move: they go on, with their disks where those are local */
   readonly mode?: 'restart' | 'move';
-  /** measured load refuses nothing; absent: so for restarts, not for moves */
+  /** false: hosts above the limits of measured load take none; absent: they take what nobody else has room for */
   readonly overload?: boolean;
 }
 
@@ -67,8 +67,10 @@ function assign(input: FailoverInput, settings: PlacementSettings): Assignment {
   const placed: Placed[] = [];
   const unfit: { instance: Instance; reasons: () => Sentence[] }[] = [];
   for (const instance of inOrder(input)) {
-    const request = requestOf(instance, input, groups);
-    const at = filling.best(request);
+    const strict = requestOf(instance, input, groups);
+    const calmest = filling.best(strict);
+    const request = calmest >= 0 || input.overload === false ? strict : { ...strict, despiteLoad: true };
+    const at = calmest >= 0 ? calmest : filling.best(request);
     const fleet = filling.remember();
     const hostId = filling.hosts[at]?.id;
     if (hostId === undefined) {
@@ -90,7 +92,7 @@ function inOrder({ instances, deadHostIds, which = hasDomain }: FailoverInput): 
     .sort((a, b) => b.haPriority - a.haPriority || b.memoryMib - a.memoryMib || b.vcpus - a.vcpus || (a.id < b.id ? -1 : 1));
 }
 
-function requestOf(instance: Instance, { fleet, mode = 'restart', overload = mode === 'restart' }: FailoverInput, groups: Groups): PlacementRequest {
+function requestOf(instance: Instance, { fleet, mode = 'restart' }: FailoverInput, groups: Groups): PlacementRequest {
   const { vcpus, memoryMib, diskGib } = instance;
   const poolId = instance.poolId ?? '';
   const from = fleet.hosts.find((host) => host.id === instance.hostId);
@@ -98,7 +100,7 @@ function requestOf(instance: Instance, { fleet, mode = 'restart', overload = mod
   // what is gone cannot be copied from
   const withDisk = mode === 'move' && fleet.pools.find((pool) => pool.id === poolId)?.shared === false;
   return {
-    vcpus, memoryMib, diskGib, poolId, withDisk, despiteLoad: overload, live: mode === 'move' && instance.state !== 'stopped',
+    vcpus, memoryMib, diskGib, poolId, withDisk, live: mode === 'move' && instance.state !== 'stopped',
     ...(from === undefined ? {} : { from }), ...(antiAffinityHosts === undefined ? {} : { antiAffinityHosts }),
   };
 }
@@ -167,7 +169,7 @@ class Filling {
 
   #openFor(asked: PlacementRequest): readonly number[] {
     const request = { ...asked, antiAffinityHosts: new Set<string>() };
-    const key = `${request.poolId} ${request.from?.id ?? ''} ${request.live === true}`;
+    const key = `${request.poolId} ${request.from?.id ?? ''} ${request.live === true} ${request.despiteLoad === true}`;
     const known = this.#open.get(key);
     if (known !== undefined) return known;
     const open = this.hosts.flatMap((host, index) => (hostRefusals(host, request, this.#fleet, this.#settings).length === 0 ? [index] : []));

@@ -64,6 +64,7 @@ const cases: readonly Case[] = [
   // measured load as a filter
   { name: 'at the limit of CPU load', fleet: aFleet([aHost('a')], undefined, cpu({ a: 95 })), order: ['a'] },
   { name: 'above the limit of CPU load', fleet: aFleet([aHost('a'), aHost('b')], undefined, cpu({ a: 95.1, b: 90 })), order: ['b'], refused: { a: ['placement.refused.cpu-busy'] } },
+  { name: 'above the limit of CPU load for a moment only', fleet: aFleet([aHost('a'), aHost('b')], undefined, { ...cpu({ a: 100, b: 90 }), hostCpuSettled: new Set(['b']) }), order: ['b', 'a'] },
   { name: 'above the limit of memory in use', fleet: aFleet([aHost('a'), aHost('b')], undefined, memory({ a: 98 })), order: ['b'], refused: { a: ['placement.refused.memory-busy'] } },
   { name: 'above both', fleet: aFleet([aHost('a')], undefined, { ...cpu({ a: 99 }), ...memory({ a: 98 }) }), order: [], refused: { a: ['placement.refused.cpu-busy', 'placement.refused.memory-busy'] } },
   { name: 'limits that an admin has lowered', fleet: aFleet([aHost('a')], undefined, cpu({ a: 61 })), settings: { placement: { ...defaultSettings.placement, maxCpuPercent: 60 } }, order: [], refused: { a: ['placement.refused.cpu-busy'] } },

@@ -135,7 +135,7 @@ function cpuRefusals(host: Host, from: NonNullable<PlacementRequest['from']>, li
 }
 
 function loadRefusals(host: Host, fleet: Fleet, { maxCpuPercent, maxMemoryPercent }: Settings['placement']): Sentence[] {
-  const cpu = fleet.hostCpuPercent.get(host.id) ?? 0;
+  const cpu = fleet.hostCpuSettled.has(host.id) ? (fleet.hostCpuPercent.get(host.id) ?? 0) : 0;
   const memory = fleet.hostMemoryPercent.get(host.id) ?? 0;
   return [
     ...(cpu > maxCpuPercent ? [say('placement.refused.cpu-busy', { percent: Math.round(cpu), max: maxCpuPercent })] : []),

@@ -51,15 +51,19 @@ export async function loadAdmission(db: Db, clock: Clock, question: AdmissionQue
 /** Hosts, pools and the hosts' load over the window of the thresholds: what every choice of a host is made from. */
 export async function loadFleet(db: Db, settings: Settings, now: number): Promise<Fleet> {
   const [hosts, pools, hostPools] = await Promise.all([selectHosts(db), selectPools(db), selectHostPools(db)]);
-  const means = await selectHostMeans(db, hosts.map((host) => host.subjectId), now - settings.thresholds.windowSeconds * 1000, now);
+  const windowMs = settings.thresholds.windowSeconds * 1000;
+  const means = await selectHostMeans(db, hosts.map((host) => host.subjectId), now - windowMs, now);
   const hostCpuPercent = new Map<string, number>();
+  const hostCpuSettled = new Set<string>();
   const hostMemoryPercent = new Map<string, number>();
   for (const host of hosts) {
-    const { cpuPercent = null, memoryUsedMib = null, memoryTotalMib = null } = means.get(host.subjectId) ?? {};
+    const { firstAt = now, cpuPercent = null, memoryUsedMib = null, memoryTotalMib = null } = means.get(host.subjectId) ?? {};
     if (cpuPercent !== null) hostCpuPercent.set(host.id, cpuPercent);
+    // half the window, as the gate has it
+    if (now - firstAt >= windowMs / 2) hostCpuSettled.add(host.id);
     if (memoryUsedMib !== null && memoryTotalMib !== null && memoryTotalMib > 0) hostMemoryPercent.set(host.id, (100 * memoryUsedMib) / memoryTotalMib);
   }
-  return { hosts, pools, hostPools, hostCpuPercent, hostMemoryPercent };
+  return { hosts, pools, hostPools, hostCpuPercent, hostCpuSettled, hostMemoryPercent };
 }
 
 export async function admissionFor(db: Db, clock: Clock, question: AdmissionQuestion): Promise<Verdict> {

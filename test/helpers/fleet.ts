@@ -25,7 +25,7 @@ export function aPool(name: string, over: Partial<StoragePool> = {}): StoragePoo
 /** Every host has every pool, unless `hostPools` says otherwise. */
 export function aFleet(hosts: readonly Host[], pools: readonly StoragePool[] = [aPool('p')], over: Partial<Fleet> = {}): Fleet {
   const all = new Set(pools.map((pool) => pool.id));
-  return { hosts, pools, hostPools: new Map(hosts.map((host) => [host.id, all])), hostCpuPercent: new Map(), hostMemoryPercent: new Map(), ...over };
+  return { hosts, pools, hostPools: new Map(hosts.map((host) => [host.id, all])), hostCpuPercent: new Map(), hostCpuSettled: new Set(hosts.map((host) => host.id)), hostMemoryPercent: new Map(), ...over };
 }
 
 /** Running on `hostId`, 1 vCPU, 1 GiB, 10 GiB in pool "p", to be started elsewhere when its host dies. */

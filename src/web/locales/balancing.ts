@@ -85,6 +85,8 @@ export const balancing = defineMessages({
   'settings.placement.loadWeightPercent.hint': ['the rest is what is promised to machines, running or not', '其餘為已配置給虛擬機器的資源，不論是否執行'],
   'settings.placement.maxCpuPercent': ['No new machine above CPU load of', 'CPU 負載高於此值時不再接受'],
   'settings.placement.maxMemoryPercent': ['No new machine above memory use of', '記憶體使用率高於此值時不再接受'],
+  'settings.placement.maxCpuPercent.hint': ['mean of the thresholds’ window; 100: no limit', '取負載門檻期間的平均值；100 表示不限制'],
+  'settings.placement.maxMemoryPercent.hint': ['100: no limit', '100 表示不限制'],
   'settings.migration.heading': ['Moving machines', '移動虛擬機器'],
   'settings.migration.explained': ['Limits of live migration. Moves beyond them wait for their turn.', '線上移動的限制，超出者排隊等候。'],
   'settings.migration.perHost': ['At once from or to one host', '每台主機同時移動數'],
