@@ -59,7 +59,7 @@ async function look(context: BrowserContext, paths: readonly string[], name: str
     const barriers = as.width === undefined && as.dark === true || as.width !== undefined && as.dark !== true ? [] : await seriousViolations(page);
     for (const finding of [...(await overflow(page)), ...barriers]) findings.push(`${current}: ${finding}`);
     const text = await page.locator('body').innerText();
-    const keys = text.match(/\b(?:nav|common|form|errors|home|instances|admission|placement|console|operations|monitor|resources|session|account|users|admin|settings|thresholds|hosts|images|flavours|messages|audit|contact|unit)\.[a-z][a-z.-]+\b(?!@)/g);
+    const keys = text.match(/\b(?:nav|common|form|errors|home|instances|admission|placement|failover|nminus1|balancing|moves|console|operations|monitor|resources|session|account|users|admin|settings|thresholds|hosts|images|flavours|messages|audit|contact|unit)\.[a-z][a-z.-]+\b(?!@)/g);
     if (keys !== null) findings.push(`${current}: untranslated ${keys.join(', ')}`);
     const folder = process.env['SCREENSHOTS'];
     if (folder !== undefined) await page.screenshot({ path: `${folder}/${current.replace(/[^\w-]+/g, '_').slice(0, 120)}.png`, fullPage: true });
