@@ -91,11 +91,12 @@ export async function selectHostRecoveryId(db: Db, hostId: string): Promise<stri
   return row?.recovery_id ?? null;
 }
 
-/** Hosts on which something has its home, or is just about to: proving them gone is of use. */
+/** Hosts on which something has its home, or is just about to, or whose loss is rehearsed: proving them gone is of use. */
 export async function selectInhabitedHostIds(db: Db): Promise<Set<string>> {
   const rows = await db.query<{ host_id: string }>(
     `SELECT DISTINCT host_id FROM instances WHERE host_id IS NOT NULL AND state <> 'failed'
-     UNION SELECT to_host_id FROM moves WHERE state IN ('queued', 'moving')`,
+     UNION SELECT to_host_id FROM moves WHERE state IN ('queued', 'moving')
+     UNION SELECT host_id FROM drills WHERE state = 'running'`,
   );
   return new Set(rows.map((row) => row.host_id));
 }

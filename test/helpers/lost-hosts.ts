@@ -88,12 +88,14 @@ export async function createLostHosts(options: LostHostsOptions = {}): Promise<L
   const fake = (index: number): FakeLibvirtd => cloud.fakes[index] ?? assert.fail();
   const runsOn = (id: string): number[] => cloud.fakes.flatMap(({ domains }, index) => (domains.get(id)?.isActive === true ? [index] : []));
   const silence = async (index: number): Promise<void> => {
-    if (reachable[index] === true) await fake(index).refuse();
+    if (reachable[index] !== true) return;
     reachable[index] = false;
+    await fake(index).refuse();
   };
   const answer = async (index: number): Promise<void> => {
-    if (reachable[index] === false) await fake(index).accept();
+    if (reachable[index] === true) return;
     reachable[index] = true;
+    await fake(index).accept();
   };
   const crash = async (index: number): Promise<void> => {
     for (const domain of fake(index).domains.values()) if (domain.isActive) fake(index).host.destroy(domain.uuid);

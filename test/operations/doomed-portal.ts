@@ -8,10 +8,12 @@ import { createLog } from '../../src/log.ts';
 import type { OperationDeps } from '../../src/operations/deps.ts';
 import { createRunner } from '../../src/operations/runner.ts';
 import { openDatabase } from '../../src/store/db.ts';
+import { selectOperation } from '../../src/store/operations.ts';
 import { quickRunner } from '../helpers/cloud.ts';
 import { testFencing } from '../helpers/fence-agent.ts';
 
 export interface KillPoint {
+  /** its id; or its kind, for one that is only submitted on the way */
   readonly operationId: string;
   readonly step: string;
   readonly direction: 'run' | 'undo';
@@ -28,8 +30,10 @@ process.once('message', (doom: Doom) => {
   hosts.sync(doom.hosts);
   const deps: OperationDeps = { db: openDatabase([doom.databaseUrl], { connectionLimit: 10 }), hosts, openHost: openHypervisor, fencing: testFencing(), alert: () => undefined, clock: systemClock, log: createLog('silent'), wake: () => undefined };
   const standAt = (when: KillPoint['when']) => async (operationId: string, step: string, direction: 'run' | 'undo') => {
-    const point = doom.points.find((each) => each.operationId === operationId && each.step === step && each.direction === direction && each.when === when);
-    if (point === undefined) return;
+    const here = doom.points.filter((each) => each.step === step && each.direction === direction && each.when === when);
+    if (here.length === 0) return;
+    const { kind } = await selectOperation(deps.db, operationId);
+    if (!here.some((each) => each.operationId === operationId || each.operationId === kind)) return;
     process.send?.(operationId);
     await new Promise<never>(() => undefined);
   };

@@ -1,6 +1,6 @@
 // What the page of availability shows: who is lost and what is waited for, what would fit, drills, and what has been.
 import type { Drill } from '../../../model/drill.ts';
-import type { Host } from '../../../model/host.ts';
+import { hostStatus, type Host, type HostStatus } from '../../../model/host.ts';
 import { suspectsOwnNetwork, type Recovery } from '../../../model/recovery.ts';
 import { loadNMinusOne } from '../../../operations/n-minus-1.ts';
 import { selectDrills } from '../../../store/drills.ts';
@@ -13,6 +13,7 @@ const shownDrills = 10;
 
 export interface LostHost {
   readonly host: Host;
+  readonly status: HostStatus;
   readonly recovery: Recovery | null;
   /** "I have powered it off" makes sense */
   readonly confirmable: boolean;
@@ -26,7 +27,7 @@ export function lostHosts(hosts: readonly Host[], recoveries: readonly Recovery[
   return lost.map((host) => {
     const recovery = recoveries.find((each) => each.hostId === host.id) ?? null;
     const confirmable = recovery?.confirmedBy == null && (host.state === 'unreachable' || (host.state === 'fenced' && host.fenceProof === 'lock'));
-    return { host, recovery, confirmable, beginnable: host.state === 'unreachable' && (recovery === null || (isolated && !recovery.forced)) };
+    return { host, status: hostStatus(host), recovery, confirmable, beginnable: host.state === 'unreachable' && (recovery === null || (isolated && !recovery.forced)) };
   });
 }
 
