@@ -5,10 +5,12 @@
 
 # A pipe that stays silent: read waits by itself, where sleep would be one more process (which freezes with its host, and
 # which `kill -0 -1` counts). Bash collects ended children meanwhile, but not while a trap runs: TERM only wakes the reader.
-open_silence() { exec {SILENCE}<> <(:); }
+become_init() {
+  exec {SILENCE}<> <(:)
+  STOPPING=no
+  trap 'STOPPING=yes; echo >&"$SILENCE"' TERM
+}
 nap() { read -rt "$1" -u "$SILENCE" || true; } # nap SECONDS
-STOPPING=no
-trap 'STOPPING=yes; if [ -n "${SILENCE-}" ]; then echo >&"$SILENCE"; fi' TERM
 
 watch_over() { # watch_over PID DIR [COMMAND]: returns on TERM, when the process has ended, or the lab; runs the command each second
   local pid=$1 dir=$2 each_second=${3:-:} lab=no
@@ -19,7 +21,7 @@ watch_over() { # watch_over PID DIR [COMMAND]: returns on TERM, when the process
   done
 }
 
-lab_lives() {
+lab_lives() { # lab_lives DIR
   local ends
   read -r ends 2>/dev/null < "$1/lab/ends" || return 1
   [ "$ends" = never ] || [ "$EPOCHSECONDS" -lt "$ends" ]

@@ -2,7 +2,8 @@
 #   lab/settings   "HOSTS tls|tcp MEMORY_MIB"          lab/ends        when the lab ends by itself
 #   lab/pki-I      certificates, for network 10.77.I   lab/shared-pool.so   see shared-pool.c
 #   lab/agents     the fence agent of this lab         lab/capabilities     libvirt's knowledge of QEMU
-LAB_MAX=8
+. "$LIB/init.sh"
+LAB_MAX=8 LAB_SECONDS=7200
 
 # ---- up and down
 
@@ -31,7 +32,7 @@ lab_runs() { # anything of it
   return 1
 }
 
-lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL(0: for ever): every host of it is up; what runs already goes on running
+lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL(seconds; 0: for ever; '': as it is, or two hours): every host of it is up; what runs already goes on running
   local dir=$1 hosts=$2 transport=$3 memory=$4 ttl=$5 number pids=() rc=0
   # Without its switch (killed, say) no host is reached again.
   if ! running_pid "$dir/lan/pid" >/dev/null; then stop_all_hosts "$dir"; fi
@@ -39,8 +40,10 @@ lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL(0: for ever): every host of i
   chmod o+x "$dir" "$dir/lab"
   ln -sfn "$LIB/fence_lab" "$dir/lab/agents/fence_lab"
   printf '%s %s %s\n' "$hosts" "$transport" "$memory" > "$dir/lab/settings"
-  if [ "$ttl" = 0 ]; then echo never; else echo $((EPOCHSECONDS + ttl)); fi > "$dir/lab/ends.new"
-  mv "$dir/lab/ends.new" "$dir/lab/ends"
+  if [ -n "$ttl" ] || ! lab_lives "$dir"; then
+    if [ "$ttl" = 0 ]; then echo never; else echo $((EPOCHSECONDS + ${ttl:-LAB_SECONDS})); fi > "$dir/lab/ends.new"
+    mv "$dir/lab/ends.new" "$dir/lab/ends"
+  fi
   if [ "$ROOT/scripts/lib/shared-pool.c" -nt "$dir/lab/shared-pool.so" ]; then
     gcc -Wall -shared -fPIC -O2 -o "$dir/lab/shared-pool.so.new" "$ROOT/scripts/lib/shared-pool.c" -ldl || return 1
     chmod 755 "$dir/lab/shared-pool.so.new"
@@ -61,12 +64,13 @@ bring_up() { # bring_up DIR N: whatever befell it
   unslow_host "$1" "$2"
 }
 
-make_lab_certificates() { # DIR HOSTS: side by side where the authority is there, because keys take their time
-  local dir=$1 hosts=$2 number pki
+make_lab_certificates() { # DIR HOSTS: those that are not there yet
+  local dir=$1 number pki missing=()
   pki=$(lab_pki "$dir")
-  local names=()
-  for number in $(seq "$hosts"); do names+=("host$number,$(host_address "$dir" "$number")"); done
-  "$ROOT/scripts/make-certificates" "$pki" "${names[@]}"
+  for number in $(seq "$2"); do
+    if [ ! -f "$pki/host$number/servercert.pem" ]; then missing+=("host$number,$(host_address "$dir" "$number")"); fi
+  done
+  if [ "${#missing[@]}" -gt 0 ]; then "$ROOT/scripts/make-certificates" "$pki" "${missing[@]}"; fi
 }
 
 stop_all_hosts() {
