@@ -1,66 +1,22 @@
 // Emptying a host and bringing its instances back, on fake hosts that share their disks: within the limits, with owners who
 // go on using their machines meanwhile, with moves that fail, and with portals that are killed at every step.
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { AppError } from '../../src/errors.ts';
-import type { HostWish } from '../../src/model/host.ts';
 import type { Instance } from '../../src/model/instance.ts';
 import type { Operation } from '../../src/model/operation.ts';
-import type { Size } from '../../src/model/size.ts';
 import { requestCancel } from '../../src/operations/cancel.ts';
-import { submitHostDrain } from '../../src/operations/host-drain.ts';
-import { submitHostReturn } from '../../src/operations/host-return.ts';
 import { submitInstanceAction } from '../../src/operations/instance-action.ts';
 import type { Runner } from '../../src/operations/runner.ts';
 import { watchEvents, type EventWatch } from '../../src/operations/watch-events.ts';
 import { selectHostEvents } from '../../src/store/host-events.ts';
-import { selectHost, updateHost, updateHostContact } from '../../src/store/hosts.ts';
+import { selectHost, updateHostContact } from '../../src/store/hosts.ts';
 import { selectInstancesByHost, selectOptionalInstance } from '../../src/store/instances.ts';
 import { selectLeftBehind } from '../../src/store/left-behind.ts';
 import { selectMovesByBatch, selectOpenMoves } from '../../src/store/moves.ts';
 import { selectOperation } from '../../src/store/operations.ts';
-import { updateSettings } from '../../src/store/settings.ts';
-import { createCloud, smallSize, type Cloud } from '../helpers/cloud.ts';
-import { FakeDirectory } from '../helpers/fake-libvirtd/storage.ts';
-
-const migrationMs = 60;
-const admin = { id: randomUUID() };
-
-interface Hosts { readonly a: string; readonly b: string; readonly c: string }
-
-/** Three hosts with one pool that all of them see. */
-async function threeHosts(cpus = 64): Promise<{ cloud: Cloud; hosts: Hosts }> {
-  const directory = new FakeDirectory('/srv/default');
-  const fakes = [0, 1, 2].map((index) => ({ listen: { tcpPort: 0 }, pools: [{ name: 'default', directory }], migrationMs, vncBasePort: 5900 + 200 * index, memoryMib: cpus * 1024 }));
-  const cloud = await createCloud({ fakes, cpus });
-  for (const [index, id] of cloud.hostIds.entries()) await updateHost(cloud.db, id, { migrationUri: cloud.fakes[index]?.uri ?? '' });
-  await updateSettings(cloud.db, 'caps', { vcpus: 64, memoryMib: 65_536, diskGib: 100 }, null, Date.now());
-  const [a = '', b = '', c = ''] = cloud.hostIds;
-  return { cloud, hosts: { a, b, c } };
-}
-
-async function setWish(cloud: Cloud, hostIds: readonly string[], wish: HostWish): Promise<void> {
-  for (const id of hostIds) await updateHost(cloud.db, id, { wish });
-}
-
-/** Running instances on one host. */
-async function fill(cloud: Cloud, hostId: string, count: number, size?: Size): Promise<Instance[]> {
-  const others = cloud.hostIds.filter((id) => id !== hostId);
-  await setWish(cloud, others, 'disabled');
-  const made = await Promise.all(Array.from({ length: count }, () => cloud.create(undefined, size)));
-  for (const { operation } of made) assert.equal((await cloud.ended(operation.id)).state, 'done');
-  await setWish(cloud, others, 'enabled');
-  return Promise.all(made.map(({ instance }) => cloud.instance(instance.id)));
-}
-
-const drain = async (cloud: Cloud, hostId: string): Promise<Operation> => submitHostDrain(cloud.deps, await selectHost(cloud.db, hostId), admin);
-const bringBack = async (cloud: Cloud, hostId: string): Promise<Operation> => submitHostReturn(cloud.deps, await selectHost(cloud.db, hostId), admin);
-
-async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await holds()); await delay(10)) if (Date.now() > deadline) assert.fail(`never came: ${what}`);
-}
+import { smallSize, type Cloud } from '../helpers/cloud.ts';
+import { bringBack, drain, fill, setWish, threeHosts, until, type Hosts } from '../helpers/maintenance.ts';
 
 /** Deletes what a test has made, so that the next one begins with empty hosts. */
 async function clear(cloud: Cloud): Promise<void> {
