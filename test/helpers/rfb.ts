@@ -76,7 +76,7 @@ async function handshake(stream: Duplex, password: string): Promise<RfbScreen> {
 }
 
 /** The challenge under DES, the password as the key, each of its bytes with its bits in reverse (a quirk of the first VNC). */
-function answerTo(challenge: Buffer, password: string): Buffer {
+export function answerTo(challenge: Buffer, password: string): Buffer {
   const key = Buffer.alloc(8);
   key.write(password.slice(0, 8), 'latin1');
   for (const [index, byte] of key.entries()) key[index] = reverseBits(byte);

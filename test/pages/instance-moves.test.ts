@@ -89,7 +89,9 @@ describe('while it moves', () => {
     assert.equal((await owner.post(`/instances/${instance.id}/actions/shutdown`)).location, `/instances/${instance.id}`);
     assertShows(await pageOf(owner, instance.id), /Something is already being done/);
     // libvirt would hold a new password back until the end, and set it on what is left here then
-    assert.equal((await owner.post(`/instances/${instance.id}/console`)).status, 409);
+    const early = await owner.post(`/instances/${instance.id}/console`);
+    assertStatus(early, 409);
+    assertShows(early.text, /being moved to another host\. Its screen can be opened in a moment[\s\S]*Back to the machine/);
     assert.deepEqual(JSON.parse((await owner.get(`/instances/${instance.id}/console.json`)).text).moving, true);
 
     await updateLanguage(db(), cloud.user.id, 'zh-TW', Date.now());

@@ -2,8 +2,9 @@
 // one answer, which nobody may keep, and nowhere else.
 import type { Request } from 'express';
 import { issueTicket, sessionRowId } from '../../console/tickets.ts';
-import { AppError, say } from '../../errors.ts';
-import { instanceCan, instanceRefuses, isChangingHosts } from '../../model/instance.ts';
+import { AppError, say, type Sentence } from '../../errors.ts';
+import { instanceCan, instanceRefuses, isChangingHosts, type Instance } from '../../model/instance.ts';
+import type { User } from '../../model/user.ts';
 import { openConsole, type OpenedConsole } from '../../operations/instance-console.ts';
 import { selectOptionalHost } from '../../store/hosts.ts';
 import { insertInstanceEvent } from '../../store/instance-events.ts';
@@ -16,35 +17,46 @@ import type { Route } from '../routes.ts';
 import { render } from '../views.ts';
 import { hostPort } from './host-port.ts';
 
+interface Attempt {
+  readonly opened?: OpenedConsole;
+  /** why it cannot be opened at this moment */
+  readonly refusal?: Sentence;
+  /** the host did not answer */
+  readonly silent?: boolean;
+}
+
+/** What the page itself can say, being the way back and the way to try again. */
+async function tryToOpen(deps: WebDeps, instance: Instance, user: User): Promise<Attempt> {
+  try {
+    return { opened: await openConsole(deps.operations, instance, user) };
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    if (error.kind === 'conflict' && isChangingHosts(instance)) return { refusal: error.sentence };
+    if (error.kind !== 'host-unavailable') throw error;
+    // libvirt's words are for the log
+    deps.log.warn({ err: error, instanceId: instance.id, hostId: instance.hostId }, 'the host did not open the console');
+    return { silent: true };
+  }
+}
+
 function consolePage(deps: WebDeps, open: boolean): Route['handler'] {
   return async (req, res) => {
     const { t } = contextOf(req);
     const user = currentUser(req);
     const instance = await loadInstance(deps.db, user, String(req.params['id']));
     const { console: settings } = await selectSettings(deps.db);
-    let opened: OpenedConsole | undefined;
-    let silent = false;
-    if (open) {
-      noteAudit(req, { target: instance.id, detail: instance.name });
-      try {
-        opened = await openConsole(deps.operations, instance, user);
-      } catch (error) {
-        if (!(error instanceof AppError) || error.kind !== 'host-unavailable') throw error;
-        // the page itself is the way back, and the way to try again; libvirt's words are for the log
-        deps.log.warn({ err: error, instanceId: instance.id, hostId: instance.hostId }, 'the host did not open the console');
-        silent = true;
-      }
-    }
+    if (open) noteAudit(req, { target: instance.id, detail: instance.name });
+    const { opened, refusal = instanceRefuses('console', instance), silent = false }: Attempt = open ? await tryToOpen(deps, instance, user) : {};
     await render(req, res, 'instances/console', {
       title: t('console.title', { name: instance.name }),
       scripts: opened === undefined ? [] : ['/js/live.js', '/js/console.js'],
       instance, opened, silent,
       host: instance.hostId === null ? undefined : await selectOptionalHost(deps.db, instance.hostId),
       pollIntervalMs: deps.config.pollIntervalMs,
-      refusal: instanceRefuses('console', instance),
+      refusal,
       hostPort: opened === undefined ? '' : hostPort(opened.address, opened.port),
       passwordSeconds: settings.passwordSeconds,
-    }, silent ? 503 : 200);
+    }, silent ? 503 : open && refusal !== undefined ? 409 : 200);
   };
 }
 
