@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { randomUUID } from 'node:crypto';
+import { selectHostEvents } from '../../src/store/host-events.ts';
 import { selectHosts, selectOptionalHostByName, updateHostContact } from '../../src/store/hosts.ts';
 import { upsertDiscrepancy, selectDiscrepancies } from '../../src/store/discrepancies.ts';
 import { selectImages } from '../../src/store/images.ts';
@@ -141,6 +142,8 @@ describe('hosts', () => {
     const now = await selectOptionalHostByName(portal.deps.db, 'kvm-one');
     assert.deepEqual([now?.wish, now?.virtTypeWish, now?.consoleAddress, now?.uri], ['disabled', 'qemu', 'kvm1.lab', fake.uri]);
     assertShows((await admin.get('/admin/hosts')).text, /disabled/);
+    const [told] = await selectHostEvents(portal.deps.db, now?.id ?? '');
+    assert.deepEqual([told?.sentence.key, told?.kind, told?.userId !== null], ['hosts.event.disabled', 'wish', true]);
     await admin.post(`${here}/enable`);
     assert.equal((await selectOptionalHostByName(portal.deps.db, 'kvm-one'))?.wish, 'enabled');
   });

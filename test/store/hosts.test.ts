@@ -6,7 +6,8 @@ import { systemClock } from '../../src/clock.ts';
 import { purgeExpired } from '../../src/jobs/purge-expired.ts';
 import { createLog } from '../../src/log.ts';
 import { selectGate, updateGate } from '../../src/store/gate.ts';
-import { deleteHostIfEmpty, insertHost, selectHost, selectHostPools, selectOptionalHostByName, updateHost, updateHostContact, type NewHost } from '../../src/store/hosts.ts';
+import { hostHistoryLength, insertHostEvent, selectHostEvents, trimHostEvents } from '../../src/store/host-events.ts';
+import { claimHostFenced, deleteHostIfEmpty, insertHost, selectHost, selectHostPools, selectOptionalHostByName, updateHost, updateHostContact, type NewHost } from '../../src/store/hosts.ts';
 import { insertSampleSubject } from '../../src/store/sample-subjects.ts';
 import { insertInstanceSamples, selectInstanceSampleRange } from '../../src/store/samples.ts';
 import { deletePoolIfUnused, selectPool, selectPools, unlinkHostPool, upsertPool } from '../../src/store/storage-pools.ts';
@@ -46,6 +47,49 @@ test('a failure keeps the time of the last good contact', async () => {
   assert.deepEqual([stored.state, stored.seenAt, stored.reason?.length], ['unreachable', 1000, 1000]);
   await updateHostContact(database.db, host.id, { state: 'up', at: 2000 });
   assert.equal((await selectHost(database.db, host.id)).reason, null);
+});
+
+test('of many who see a change of state at once one is told; the last answer never goes back in time', async () => {
+  const { db } = database;
+  const host = aNewHost('changing');
+  await insertHost(db, host);
+  const tell = async (contact: Parameters<typeof updateHostContact>[2]): Promise<number> => {
+    const told = await Promise.all(Array.from({ length: 10 }, () => db.transaction((tx) => updateHostContact(tx, host.id, contact))));
+    return told.filter(Boolean).length;
+  };
+  assert.equal(await tell({ state: 'up', at: 5000 }), 1);
+  assert.equal(await tell({ state: 'up', at: 6000 }), 0);
+  assert.equal((await selectHost(db, host.id)).stateSince, 5000);
+  assert.equal(await tell({ state: 'unreachable', at: 9000, reason: 'silent', seenAt: 6500 }), 1);
+  assert.equal(await tell({ state: 'unreachable', at: 9500, reason: 'no route', seenAt: 100 }), 0);
+  const lost = await selectHost(db, host.id);
+  assert.deepEqual([lost.stateSince, lost.seenAt, lost.reason], [9000, 6500, 'no route']);
+  // a portal whose clock is behind
+  assert.equal(await tell({ state: 'up', at: 4000 }), 1);
+  assert.equal((await selectHost(db, host.id)).seenAt, 6500);
+  const fenced = await Promise.all(Array.from({ length: 10 }, () => db.transaction((tx) => claimHostFenced(tx, host.id, 'agent', 9900))));
+  assert.equal(fenced.filter(Boolean).length, 1);
+});
+
+test('a host has a history: newest first, each line once, not without end, and gone with it', async () => {
+  const { db } = database;
+  const host = aNewHost('told');
+  await insertHost(db, host);
+  const event = (at: number, id: string = randomUUID()): Parameters<typeof insertHostEvent>[1] => ({ id, hostId: host.id, at, kind: 'connection', userId: null, sentence: say('hosts.event.lost') });
+  const first = event(1);
+  for (let time = 0; time < 2; time++) await insertHostEvent(db, first);
+  await insertHostEvent(db, { ...event(2), reason: say('hosts.problem.hung', { reason: 'x'.repeat(5000) }) });
+  const [newest, oldest, none] = await selectHostEvents(db, host.id);
+  assert.deepEqual([newest?.at, oldest?.id, none], [2, first.id, undefined]);
+  assert.equal(newest?.reason?.key, 'hosts.problem.hung');
+  for (let at = 3; at <= hostHistoryLength + 20; at += 100) {
+    await Promise.all(Array.from({ length: Math.min(100, hostHistoryLength + 21 - at) }, (_, more) => insertHostEvent(db, event(at + more))));
+  }
+  assert.equal(await trimHostEvents(db), 20);
+  assert.equal((await selectHostEvents(db, host.id, 5000)).at(-1)?.at, 21);
+  assert.equal(await deleteHostIfEmpty(db, host.id), true);
+  for (let gone = 0; gone < hostHistoryLength; ) gone += await trimHostEvents(db);
+  assert.deepEqual(await selectHostEvents(db, host.id), []);
 });
 
 test('a host goes only when it is empty', async () => {
