@@ -2,7 +2,7 @@
 // UUID is the operation's id, so that reconciliation knows whose it is. Cancelled or failed anywhere, it is taken away from
 // both hosts; its record says what was seen, what went wrong and what to do about it.
 import { AppError, say, type Sentence } from '../errors.ts';
-import { HostUnavailableError, isNoNetwork, isNoStoragePool, LibvirtError } from '../libvirt/errors.ts';
+import { HostUnavailableError, isNoNetwork, isNoStoragePool, LibvirtError, toAppError } from '../libvirt/errors.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import { NotVncError, readVncGreeting } from '../libvirt/vnc-greeting.ts';
 import type { BurnInStepName } from '../model/burn-in.ts';
@@ -180,14 +180,18 @@ async function awaitNetwork(run: StepRun): Promise<RunAgain | void> {
 
 // ── moving it ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** A host as it is now. Throws HostUnavailableError while it does not answer. */
+/** A host as it is now. Throws host-unavailable, by its own name, while it does not answer. */
 async function sideOf(run: StepRun, hostId: string): Promise<MoveSide> {
   const host = await selectHost(run.deps.db, hostId);
   if (host.state === 'fenced') return { host, hypervisor: null };
-  if (!run.deps.hosts.has(hostId)) throw new HostUnavailableError(`no connection to ${host.name} yet`);
-  const hypervisor = run.deps.hosts.host(hostId);
-  await hypervisor.ready({ timeoutMs: 2000, signal: run.signal });
-  return { host, hypervisor };
+  try {
+    if (!run.deps.hosts.has(hostId)) throw new HostUnavailableError(`no connection to ${host.name} yet`);
+    const hypervisor = run.deps.hosts.host(hostId);
+    await hypervisor.ready({ timeoutMs: 2000, signal: run.signal });
+    return { host, hypervisor };
+  } catch (error) {
+    throw toAppError(error, host.name);
+  }
 }
 
 async function move(run: StepRun, step: 'move-away' | 'move-back'): Promise<void> {
@@ -229,7 +233,9 @@ async function move(run: StepRun, step: 'move-away' | 'move-back'): Promise<void
 /** From both hosts, wherever it may be and whatever is under way. A fenced host runs nothing. */
 async function clearAway(run: StepRun): Promise<void> {
   const { target } = inputOf(run);
-  const ids = [run.operation.hostId ?? '', ...(target === null ? [] : [target.id])];
+  // before the hosts are told to move it, that is written down: a target that was never asked is not waited for
+  const mayBeThere = target !== null && run.context.burnIn?.begun?.['move-away'] !== undefined;
+  const ids = [run.operation.hostId ?? '', ...(mayBeThere ? [target.id] : [])];
   const hypervisors = (await Promise.all(ids.map((id) => sideOf(run, id)))).flatMap(({ hypervisor }) => hypervisor ?? []);
   const { id } = run.operation;
   for (const hypervisor of hypervisors) await giveUpJob(hypervisor, id, run.signal);
