@@ -24,7 +24,7 @@ export async function checkInHost(deps: OperationDeps, host: Host, signal: Abort
   const about = { hostId: host.id, host: host.name };
   try {
     const { kept, removed } = await clean(deps, host, signal);
-    if (!(await enter(deps, host, kept, removed))) return await stayFenced(deps, host, 'its instances are still being worked on');
+    if (!(await enter(deps, host, kept, removed))) return await stayFenced(deps, host, 'its instances are just being restarted elsewhere');
     deps.log.warn({ ...about, removed }, 'host checked in');
   } catch (error) {
     if (signal.aborted) return;
@@ -59,7 +59,7 @@ async function clean(deps: OperationDeps, host: Host, signal: AbortSignal): Prom
   // those that run first: each moment counts in which two write to one disk
   for (const domain of [...domains].sort((a, b) => Number(b.id >= 0) - Number(a.id >= 0))) {
     const instance = instances.get(domain.uuid);
-    if (instance?.hostId === host.id) {
+    if (instance !== undefined && mayStay(instance, host)) {
       kept.push(instance.id);
     } else if (instance !== undefined || (await isOurs(hypervisor, domain, options))) {
       await remove(deps, host, hypervisor, domain, instance, signal);
@@ -67,6 +67,11 @@ async function clean(deps: OperationDeps, host: Host, signal: AbortSignal): Prom
     }
   }
   return { kept, removed };
+}
+
+/** Its creation or deletion has gone on without this host, and counts what is here as gone. */
+function mayStay(instance: Instance, host: Host): boolean {
+  return instance.hostId === host.id && instance.state !== 'creating' && instance.operationKind !== 'instance-delete';
 }
 
 async function isOurs(hypervisor: Hypervisor, domain: DomainRef, options: CallOptions): Promise<boolean> {
@@ -89,7 +94,7 @@ async function remove(deps: OperationDeps, host: Host, hypervisor: Hypervisor, d
   await insertInstanceEvent(deps.db, { instanceId: instance.id, at: deps.clock.now(), userId: null, sentence: say('operations.diary.second-copy-off', { host: host.name }) });
 }
 
-/** false: something is still being done about its instances, or was done while it was being cleaned. */
+/** false: one of its instances is just being restarted elsewhere, or something was done about them while it was being cleaned. */
 async function enter(deps: OperationDeps, host: Host, kept: readonly string[], removed: readonly string[]): Promise<boolean> {
   const at = deps.clock.now();
   const id = randomUUID();
@@ -100,7 +105,7 @@ async function enter(deps: OperationDeps, host: Host, kept: readonly string[], r
     return await deps.db.transaction(async (tx) => {
       // this writes the row that whoever restarts its instances elsewhere writes too; so what is read after it is final
       if (!(await claimHostCheckedIn(tx, host.id, at))) return (await selectOptionalHost(tx, host.id))?.state === 'up';
-      if ((await selectInstancesByIds(tx, kept)).some((instance) => instance.hostId !== host.id)) throw new Moved();
+      if ((await selectInstancesByIds(tx, kept)).filter((instance) => mayStay(instance, host)).length < kept.length) throw new Moved();
       await insertHostEvent(tx, { id, hostId: host.id, at, kind: 'fence', userId: null, sentence });
       return true;
     });

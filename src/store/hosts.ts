@@ -210,12 +210,12 @@ export async function claimHostStillFenced(tx: Db, hostId: string): Promise<bool
   return (await tx.execute("UPDATE hosts SET fenced_at = fenced_at WHERE id = ? AND state = 'fenced'", [hostId])).affectedRows === 1;
 }
 
-/** It has shown that it is clean. false: it is not fenced, or something is still being done about its instances. */
+/** It has shown that it is clean. false: it is not fenced, or one of its instances is just being restarted elsewhere. */
 export async function claimHostCheckedIn(tx: Db, hostId: string, at: number): Promise<boolean> {
   const { affectedRows } = await tx.execute(
     `UPDATE hosts SET state = 'up', state_since = ?, seen_at = ?, reason = NULL, fenced_at = NULL, fence_proof = NULL
      WHERE id = ? AND state = 'fenced'
-       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.operation_id IS NOT NULL)`,
+       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.operation_kind = 'instance-recover')`,
     [at, at, hostId],
   );
   return affectedRows === 1;

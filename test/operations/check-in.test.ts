@@ -257,7 +257,7 @@ describe('checking in', () => {
     assert.equal(fake.domains.size, 0);
   });
 
-  it('waits until nobody works on its instances any more', async () => {
+  it('waits until none of its instances is being restarted elsewhere', async () => {
     cloud.startRunner();
     const instance = await cloud.running();
     const { fake, hostId } = placeOf(instance);
@@ -271,6 +271,33 @@ describe('checking in', () => {
     await checkIn();
     assert.equal((await host(hostId)).state, 'up');
     assert.equal(fake.domains.has(instance.id), false);
+  });
+
+  it('waits for nothing else, and removes what a creation or a deletion counts as gone', async () => {
+    cloud.startRunner({ times: { ...quickRunner.times, waitForHostMs: 600_000 } });
+    const kept = await cloud.running();
+    const { fake, hostId, other } = placeOf(kept);
+    await cloud.db.execute("UPDATE hosts SET wish = 'disabled' WHERE id <> ?", [hostId]);
+    const deleted = await cloud.running();
+    const late = fake.fault('DOMAIN_GET_XML_DESC', { type: 'silence' });
+    const created = await cloud.create();
+    await until(() => fake.domains.get(created.instance.id)?.isActive === true);
+    // nobody is left who could remove the disks
+    await other.refuse();
+    await fake.refuse();
+    await until(async () => (await selectOperation(cloud.db, created.operation.id)).note !== null);
+    await fence(hostId);
+    const deletion = await cloud.act(deleted.id, 'delete');
+    for (const { id } of [deletion, created.operation]) await until(async () => (await selectOperation(cloud.db, id)).note?.key === 'operations.waiting.host' && (await selectOperation(cloud.db, id)).state !== 'queued');
+    late();
+    await fake.accept();
+    await cloud.deps.hosts.host(hostId).ready({ timeoutMs: 5000 });
+    await checkIn();
+    assert.equal((await host(hostId)).state, 'up');
+    assert.deepEqual([...fake.domains.keys()], [kept.id]);
+    assert.deepEqual([(await cloud.ended(deletion.id)).state, (await cloud.ended(created.operation.id)).state], ['done', 'failed']);
+    assert.deepEqual([...disks.files.keys()].filter((name) => name !== imageVolume && !name.startsWith(kept.id)), []);
+    await cloud.checkBooks();
   });
 
   it('refuses another machine', async () => {
