@@ -189,8 +189,9 @@ export async function claimRecoveryAlert(db: Db, id: string, at: number): Promis
   return (await db.execute('UPDATE recoveries SET alerted_at = ? WHERE id = ? AND alerted_at IS NULL', [at, id])).affectedRows === 1;
 }
 
-/** The host's place is free again. */
+/** The host's place is free again. What has found another home meanwhile is owed nothing: it would be started at the next loss. */
 export async function updateRecoveryEnded(tx: Db, id: string, hostId: string, state: RecoveryState, at: number): Promise<void> {
+  await tx.execute('UPDATE instances SET recovery_id = NULL WHERE recovery_id = ? AND (host_id IS NULL OR host_id <> ?)', [id, hostId]);
   await tx.execute("UPDATE recoveries SET state = ?, ended_at = ?, waits_for = NULL WHERE id = ? AND ended_at IS NULL", [state, at, id]);
   await tx.execute('UPDATE hosts SET recovery_id = NULL WHERE id = ? AND recovery_id = ?', [hostId, id]);
 }

@@ -2,22 +2,24 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { AppError } from '../../src/errors.ts';
+import { AppError, say } from '../../src/errors.ts';
 import type { Instance } from '../../src/model/instance.ts';
 import { confirmPoweredOff, submitHostRecover } from '../../src/operations/host-recover.ts';
+import { submitMove } from '../../src/operations/instance-migrate.ts';
 import { selectHostEvents } from '../../src/store/host-events.ts';
 import { updateHost } from '../../src/store/hosts.ts';
 import { selectInstanceEvents } from '../../src/store/instance-events.ts';
-import { selectMovesByBatch } from '../../src/store/moves.ts';
+import { selectMove, selectMovesByBatch } from '../../src/store/moves.ts';
+import { quickRunner } from '../helpers/cloud.ts';
 import { createLostHosts, type LostHosts, type LostHostsOptions } from '../helpers/lost-hosts.ts';
 
 let lost: LostHosts;
 afterEach(() => lost.close());
 
 /** With one portal, and `count` instances on host 0. */
-async function begin(options: LostHostsOptions = {}, count = 3): Promise<Instance[]> {
+async function begin(options: LostHostsOptions = {}, count = 3, waitForHostMs = 300): Promise<Instance[]> {
   lost = await createLostHosts(options);
-  lost.cloud.startRunner();
+  lost.cloud.startRunner({ times: { ...quickRunner.times, waitForHostMs } });
   lost.startJobs();
   const instances: Instance[] = [];
   for (let index = 0; index < count; index++) instances.push(await lost.runningOn(0, { name: `vm-${index}` }));
@@ -321,6 +323,45 @@ describe('targets', () => {
     await runElsewhere([one].filter((each) => each !== undefined));
     assert.equal(await lost.machines[1]?.power(), 'off');
     assert.ok(!lost.runsOn(one?.id ?? '').includes(1));
+  });
+});
+
+describe('what is going on when the host dies', () => {
+  it('ends, and is picked up: a move in the middle', async () => {
+    const [one] = await begin({ fenced: [0], hosts: 3, locks: false }, 1, 60_000);
+    for (const [index, id] of lost.cloud.hostIds.entries()) await updateHost(lost.cloud.db, id, { migrationUri: lost.fake(index).uri });
+    lost.fake(0).host.migrationMs = 60_000;
+    const { operation } = await submitMove(lost.cloud.deps, { instance: one ?? assert.fail(), toHostId: lost.cloud.hostIds[1] ?? '', trigger: 'admin', why: say('moves.why.admin'), actor: null });
+    await lost.until(async () => (await selectMove(lost.cloud.db, operation.id)).begunAt !== null, 'it moves');
+    await lost.powerOff(0);
+    await runElsewhere([one ?? assert.fail()]);
+    assert.equal((await lost.cloud.ended(operation.id)).state, 'failed');
+    await lost.recovery(({ state }) => state === 'done');
+  });
+
+  it('ends, and is picked up: a start that the host never answered', async () => {
+    const [one] = await begin({ fenced: [0], hosts: 3, locks: false }, 1, 60_000);
+    const id = one?.id ?? '';
+    await lost.cloud.ended((await lost.cloud.act(id, 'force-off')).id);
+    lost.fake(0).fault('DOMAIN_CREATE_WITH_FLAGS', { type: 'silence' });
+    const start = await lost.cloud.act(id, 'start');
+    await lost.until(() => lost.fake(0).called('DOMAIN_CREATE_WITH_FLAGS') > 0, 'it was asked to start');
+    await lost.powerOff(0);
+    await lost.cloud.ended(start.id);
+    await runElsewhere([one ?? assert.fail()]);
+  });
+
+  it('ends, and stays as its owner wished: a shutdown', async () => {
+    const [one, other] = await begin({ fenced: [0], hosts: 3, locks: false }, 2, 60_000);
+    const id = one?.id ?? '';
+    lost.fake(0).fault('DOMAIN_SHUTDOWN_FLAGS', { type: 'silence' });
+    const shutdown = await lost.cloud.act(id, 'shutdown');
+    await lost.until(() => lost.fake(0).called('DOMAIN_SHUTDOWN_FLAGS') > 0, 'it was asked to shut down');
+    await lost.powerOff(0);
+    await lost.cloud.ended(shutdown.id);
+    await runElsewhere([other ?? assert.fail()]);
+    await lost.recovery(({ state }) => state === 'done');
+    assert.deepEqual([(await lost.cloud.instance(id)).state, lost.runsOn(id)], ['stopped', []]);
   });
 });
 
