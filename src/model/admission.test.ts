@@ -61,6 +61,11 @@ const cases: readonly Case[] = [
   { name: 'a host that is down gives no room', input: aQuestion(hosts(aHost('a', { state: 'unreachable' }), aHost('b', { usedMemoryMib: 32768 }))), reasons: ['admission.capacity.memoryMib'], largest: [0, 0, 0], fits: null },
   { name: 'no host has the pool', input: aQuestion({}, { poolId: 'other' }), reasons: ['admission.capacity.no-pool'], fits: null },
   { name: 'the pool is known but on no open host', input: aQuestion({ fleet: aFleet([aHost('a')], [aPool('p')], { hostPools: new Map() }) }), reasons: ['admission.capacity.no-pool'] },
+  { name: 'every host is too busy', input: aQuestion({ fleet: aFleet([aHost('a'), aHost('b')], undefined, { hostCpuPercent: new Map([['a', 99]]), hostMemoryPercent: new Map([['b', 99]]) }) }), reasons: ['admission.capacity.busy'], largest: [0, 0, 0], fits: null },
+  { name: 'the host with room is too busy', input: aQuestion({ fleet: aFleet([aHost('a'), aHost('b', { usedVcpus: 7 })], undefined, { hostCpuPercent: new Map([['a', 99]]) }) }, { vcpus: 2 }), reasons: ['admission.capacity.vcpus'], largest: [1, 0, 0], fits: [1, 1024, 10] },
+  { name: 'its group is on every host', input: aQuestion(hosts(aHost('a'), aHost('b')), { antiAffinityHosts: new Set(['a', 'b']) }), reasons: ['admission.capacity.anti-affinity'], largest: [0, 0, 0], fits: null },
+  { name: 'its group is on the larger host', input: aQuestion(hosts(aHost('a'), aHost('b', { usedVcpus: 6 })), { vcpus: 3, antiAffinityHosts: new Set(['a']) }), reasons: ['admission.capacity.vcpus'], largest: [2, 0, 0], fits: [2, 1024, 10] },
+  { name: 'the host without its group', input: aQuestion(hosts(aHost('a'), aHost('b')), { antiAffinityHosts: new Set(['a']) }), reasons: [] },
   { name: 'vCPUs left are too few', input: aQuestion(hosts(aHost('a', { usedVcpus: 6 })), { vcpus: 3 }), reasons: ['admission.capacity.vcpus'], largest: [2, 0, 0], fits: [2, 1024, 10] },
   { name: 'exactly the vCPUs left', input: aQuestion(hosts(aHost('a', { usedVcpus: 6 })), { vcpus: 2 }), reasons: [], largest: [2, 8192, 100] },
   { name: 'memory left is too little', input: aQuestion(hosts(aHost('a', { usedMemoryMib: 32000 }))), reasons: ['admission.capacity.memoryMib'], largest: [0, 768, 0], fits: [1, 768, 10] },
@@ -112,11 +117,13 @@ describe('decideAdmission', () => {
   it('never calls a size fitting or largest that it would refuse', () => {
     const natural = (max: number): fc.Arbitrary<number> => fc.integer({ min: 0, max });
     const sizes = fc.record({ vcpus: natural(10), memoryMib: natural(20_000), diskGib: natural(250) });
-    const anyHosts = fc.array(fc.record({ cpus: natural(16), memoryMib: natural(40_000), usedVcpus: natural(20), usedMemoryMib: natural(40_000), state: fc.constantFrom('up' as const, 'unreachable' as const) }), { maxLength: 4 });
+    const anyHosts = fc.array(fc.record({ cpus: natural(16), memoryMib: natural(40_000), usedVcpus: natural(20), usedMemoryMib: natural(40_000), state: fc.constantFrom('up' as const, 'unreachable' as const), cpuPercent: fc.constantFrom(10, 99), group: fc.boolean() }), { maxLength: 4 });
     fc.assert(
       fc.property(sizes, sizes, anyHosts, natural(800), natural(4000), natural(30), (asked, usage, list, usedGib, minMemoryMib, minDiskGib) => {
-        const fleet = aFleet(list.map((over, index) => aHost(`h${index}`, over)), [aPool('p', { usedGib })]);
-        const question = (request: Partial<AdmissionInput['request']>): AdmissionInput => aQuestion({ fleet, usage: { instances: 1, ...usage } }, { ...asked, minMemoryMib, minDiskGib, ...request });
+        const hostCpuPercent = new Map(list.map(({ cpuPercent }, index) => [`h${index}`, cpuPercent]));
+        const antiAffinityHosts = new Set(list.flatMap(({ group }, index) => (group ? [`h${index}`] : [])));
+        const fleet = aFleet(list.map(({ cpus, memoryMib, usedVcpus, usedMemoryMib, state }, index) => aHost(`h${index}`, { cpus, memoryMib, usedVcpus, usedMemoryMib, state })), [aPool('p', { usedGib })], { hostCpuPercent });
+        const question = (request: Partial<AdmissionInput['request']>): AdmissionInput => aQuestion({ fleet, usage: { instances: 1, ...usage } }, { ...asked, minMemoryMib, minDiskGib, antiAffinityHosts, ...request });
         const verdict = decideAdmission(question({}));
         if (verdict.fits !== null) assert.equal(decideAdmission(question(verdict.fits)).allowed, true);
         if (verdict.allowed) assert.deepEqual(verdict.fits, { ...asked });

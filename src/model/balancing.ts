@@ -136,7 +136,7 @@ class Board {
     this.#input = input;
     this.#fleet = input.fleet;
     for (const each of input.hosts) {
-      const measured = each.moving ? undefined : measuredLoad(each, input);
+      const measured = each.moving || each.host.state !== 'up' ? undefined : measuredLoad(each, input);
       if (measured === undefined) continue;
       const { load, overloaded } = measured;
       const guests = input.instances.filter(({ hostId, state }) => hostId === each.host.id && state === 'running').length;
@@ -150,7 +150,7 @@ class Board {
     const { balancing } = this.#input.settings;
     const target = this.#nodes.get(toHostId);
     const source = this.#nodes.get(instance?.hostId ?? '');
-    if (instance === undefined || source === undefined || target === undefined || !this.#mayMove(instance)) return undefined;
+    if (instance === undefined || source === undefined || target === undefined || source.host.wish === 'maintenance' || !this.#mayMove(instance)) return undefined;
     const measures = loadMeasures.filter((measure) => source.load[measure] > lowOf(measure, balancing));
     return measures.map((measure) => this.#weigh(instance, source, target, measure)).find((move) => move !== undefined && move.gainPercent >= balancing.minGainPercent / 2);
   }
@@ -158,7 +158,9 @@ class Board {
   /** The move that helps most, from the host that needs it most. */
   best(): BalancingMove | undefined {
     const { balancing } = this.#input.settings;
-    const needs = [...this.#nodes.values()].flatMap((source) => loadMeasures
+    // a host in maintenance is being emptied anyway
+    const sources = [...this.#nodes.values()].filter(({ host }) => host.wish !== 'maintenance');
+    const needs = sources.flatMap((source) => loadMeasures
       .filter((measure) => source.overloaded[measure] && source.load[measure] > highOf(measure, balancing))
       .map((measure) => ({ source, measure, excess: source.load[measure] - highOf(measure, balancing) })));
     needs.sort((a, b) => b.excess - a.excess || compare(a.source.host.name, b.source.host.name));

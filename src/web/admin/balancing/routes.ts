@@ -65,12 +65,14 @@ interface HostRow {
 
 async function present({ db, clock, config }: WebDeps): Promise<Readonly<Record<string, unknown>>> {
   const settings = await selectSettings(db);
+  const { mode } = settings.balancing;
   const [{ loads }, suggestions, hosts, history] = await Promise.all([
-    viewBalancing(db, config, settings, clock.now()), selectOpenSuggestions(db), selectHosts(db), selectMovesPage(db, { trigger: 'balancing', page: 1, pageSize: shownMoves }),
+    // switched off a moment ago: they are taken back by the next look
+    viewBalancing(db, config, settings, clock.now()), mode === 'off' ? [] : selectOpenSuggestions(db), selectHosts(db), selectMovesPage(db, { trigger: 'balancing', page: 1, pageSize: shownMoves }),
   ]);
   const instances = await selectInstancesByIds(db, suggestions.map(({ instanceId }) => instanceId));
   return {
-    mode: settings.balancing.mode,
+    mode,
     hosts: hosts.map((host): HostRow => ({ host, status: hostStatus(host), load: loads.get(host.id) })),
     suggestions, moves: history.moves, totalMoves: history.total,
     instances: new Map(instances.map((instance) => [instance.id, instance])), hostNames: new Map(hosts.map((host) => [host.id, host.name])),
