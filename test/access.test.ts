@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
+import { emptyDrillReport } from '../src/model/drill.ts';
 import { createApiToken, selectTokensByUser } from '../src/store/api-tokens.ts';
 import type { Db } from '../src/store/db.ts';
 import { insertContactMessage } from '../src/store/contact-messages.ts';
+import { insertDrill } from '../src/store/drills.ts';
 import { upsertDiscrepancy } from '../src/store/discrepancies.ts';
 import { allRoutes, type Route } from '../src/web/routes.ts';
 import { catalogue } from '../src/web/locales/index.ts';
@@ -18,6 +20,7 @@ let clients: { visitor: Client; user: Client; other: Client; admin: Client };
 let tokenId: string;
 const messageId = crypto.randomUUID();
 const discrepancyId = crypto.randomUUID();
+const drillId = crypto.randomUUID();
 
 before(async () => {
   records = await makeRecords();
@@ -27,6 +30,7 @@ before(async () => {
   tokenId = (await selectTokensByUser(db, user.id, Date.now()))[0]?.id ?? '';
   await insertContactMessage(db, { id: messageId, at: Date.now(), userId: user.id, name: 'U', email: 'u@example.org', subject: 's', body: 'b' });
   await upsertDiscrepancy(db, { id: discrepancyId, kind: 'unknown-domain', hostId: records.hostId, instanceId: null, domainUuid: crypto.randomUUID(), domainName: 'stranger' }, Date.now());
+  await insertDrill(db, { id: drillId, hostId: records.hostId, hostName: 'host1', mode: 'simulation', state: 'done', userId: null, startedAt: 1, endedAt: 1, report: emptyDrillReport });
   routes = allRoutes(portal.deps);
   clients = { visitor: portal.client(), user: await loggedIn(portal, 'user'), other: await loggedIn(portal, 'other'), admin: await loggedIn(portal, 'admin') };
   for (const client of Object.values(clients)) await client.get('/');
@@ -46,7 +50,7 @@ function pathOf(route: Route): string {
   const id = {
     instances: records.instanceId, operations: records.operationId, tokens: tokenId, users: records.other.id, hosts: records.hostId,
     images: records.imageId, flavours: records.flavourId, messages: messageId, discrepancies: discrepancyId,
-    moves: records.moveId, suggestions: records.suggestionId, balancing: records.suggestionId, recoveries: records.recoveryId,
+    moves: records.moveId, suggestions: records.suggestionId, balancing: records.suggestionId, recoveries: records.recoveryId, drills: drillId,
   }[resource];
   if (route.path.includes(':id')) assert.ok(id, `${nameOf(route)}: which id?`);
   const path = route.path.replace(':id', id ?? '').replace(':action', 'start').replace(':token', 'unknown');
