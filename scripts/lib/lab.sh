@@ -32,29 +32,36 @@ lab_runs() { # anything of it
   return 1
 }
 
-lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL(seconds; 0: for ever; '': as it is, or two hours): every host of it is up; what runs already goes on running
-  local dir=$1 hosts=$2 transport=$3 memory=$4 ttl=$5 number pids=() rc=0
+# Every host of it is up; what runs already goes on running. TTL: seconds; 0: for ever; '': as it is, or two hours.
+lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL
+  local dir=$1 hosts=$2 transport=$3 memory=$4 number pids=() rc=0
   # Without its switch (killed, say) no host is reached again.
   if ! running_pid "$dir/lan/pid" >/dev/null; then stop_all_hosts "$dir"; fi
-  mkdir -p "$dir/lab/agents"
+  mkdir -p "$dir/lab/agents" || return 1
   chmod o+x "$dir" "$dir/lab"
-  ln -sfn "$LIB/fence_lab" "$dir/lab/agents/fence_lab"
   printf '%s %s %s\n' "$hosts" "$transport" "$memory" > "$dir/lab/settings"
-  if [ -n "$ttl" ] || ! lab_lives "$dir"; then
-    if [ "$ttl" = 0 ]; then echo never; else echo $((EPOCHSECONDS + ${ttl:-LAB_SECONDS})); fi > "$dir/lab/ends.new"
-    mv "$dir/lab/ends.new" "$dir/lab/ends"
-  fi
-  if [ "$ROOT/scripts/lib/shared-pool.c" -nt "$dir/lab/shared-pool.so" ]; then
-    gcc -Wall -shared -fPIC -O2 -o "$dir/lab/shared-pool.so.new" "$ROOT/scripts/lib/shared-pool.c" -ldl || return 1
-    chmod 755 "$dir/lab/shared-pool.so.new"
-    mv "$dir/lab/shared-pool.so.new" "$dir/lab/shared-pool.so"
-  fi
+  set_lab_end "$dir" "$5"
+  ln -sfn "$LIB/fence_lab" "$dir/lab/agents/fence_lab"
+  build_shared_pool "$dir/lab/shared-pool.so" || return 1
   start_lan "$dir" || return 1
   if [ "$transport" = tls ]; then make_lab_certificates "$dir" "$hosts" || return 1; fi
   for number in $(started_hosts "$dir"); do if [ "$number" -gt "$hosts" ]; then stop_host "$dir" "$number"; fi; done
-  for number in $(seq "$hosts"); do bring_up "$dir" "$number" & pids+=($!); done
+  for number in $(seq "$hosts"); do with_power_switch "$dir" "$number" bring_up & pids+=($!); done
   for number in "${pids[@]}"; do wait "$number" || rc=1; done
   return "$rc"
+}
+
+set_lab_end() { # set_lab_end DIR TTL
+  local end=never
+  if [ -z "$2" ] && lab_lives "$1"; then return; fi
+  if [ "$2" != 0 ]; then end=$((EPOCHSECONDS + ${2:-LAB_SECONDS})); fi
+  echo "$end" > "$1/lab/ends.new"
+  mv "$1/lab/ends.new" "$1/lab/ends"
+}
+
+build_shared_pool() { # build_shared_pool LIBRARY
+  if [ "$1" -nt "$LIB/shared-pool.c" ]; then return; fi
+  gcc -Wall -shared -fPIC -O2 -o "$1.new" "$LIB/shared-pool.c" -ldl && chmod 755 "$1.new" && mv "$1.new" "$1"
 }
 
 bring_up() { # bring_up DIR N: whatever befell it
@@ -62,6 +69,15 @@ bring_up() { # bring_up DIR N: whatever befell it
   thaw_host "$1" "$2"
   join_host "$1" "$2"
   unslow_host "$1" "$2"
+}
+
+with_power_switch() { # with_power_switch DIR N command: one at a time does something to a host's power. What is started must not hold the lock
+  local rc=0
+  exec 8>"$1/lab/power$2.lock"
+  flock 8
+  "$3" "$1" "$2" 8>&- || rc=$?
+  exec 8>&-
+  return "$rc"
 }
 
 make_lab_certificates() { # DIR HOSTS: those that are not there yet
