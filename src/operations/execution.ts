@@ -1,6 +1,6 @@
 // Walks one operation that this portal holds: forward step by step, or back. Every move is one transaction that first
 // checks the lease, so that of two portals that believe to hold it only one goes on.
-import { say, type Sentence } from '../errors.ts';
+import { AppError, say, type Sentence } from '../errors.ts';
 import { HostUnavailableError } from '../libvirt/errors.ts';
 import type { OperationStep } from '../model/operation.ts';
 import type { Db } from '../store/db.ts';
@@ -249,7 +249,7 @@ export class Execution {
   async #wait(now: number, error: unknown): Promise<string> {
     const elapsedMs = now - (this.#waitingSince ?? now);
     const pauseMs = Math.min(this.#times.retryMs, Math.max(this.#times.retryMs / 10, elapsedMs / 2)) * (0.75 + Math.random() / 2);
-    const note = isWorthWaiting(error) ? say('operations.waiting.host', { host: this.#hostName }) : say('operations.waiting.undo');
+    const note = waitingNote(error, this.#hostName);
     await this.#change(this.#deps.db, {
       context: this.#context, waitingSince: this.#waitingSince, note, runAfter: Math.ceil(now + pauseMs), attempts: 0, release: true,
     });
@@ -340,6 +340,12 @@ export class Execution {
     if (isBug(error)) this.#deps.log.error(line, 'operation step failed');
     else this.#deps.log.warn(line, 'operation step failed');
   }
+}
+
+/** What names its host, or what else it waits for, says so better than the operation's own host does. */
+function waitingNote(error: unknown, hostName: string): Sentence {
+  if (error instanceof AppError && error.kind === 'host-unavailable') return error.sentence;
+  return isWorthWaiting(error) ? say('operations.waiting.host', { host: hostName }) : say('operations.waiting.undo');
 }
 
 function mayHaveBegun(row: OperationStep): boolean {

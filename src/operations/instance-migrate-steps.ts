@@ -2,7 +2,7 @@
 // migration's success is the point of no return; until both hosts have said where the instance is, nothing is given back.
 import { AppError, say, type Sentence } from '../errors.ts';
 import { AbortError, HostUnavailableError, isNoStoragePool, LibvirtError } from '../libvirt/errors.ts';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import type { Fleet, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Instance } from '../model/instance.ts';
 import { movePercent, type Move, type MoveProgress } from '../model/move.ts';
 import type { Db } from '../store/db.ts';
@@ -15,8 +15,9 @@ import { releaseHostCapacity, releasePoolSpace } from '../store/reservations.ts'
 import { selectSettings } from '../store/settings.ts';
 import { selectPool } from '../store/storage-pools.ts';
 import { ensureOff, ensureUndefined, observeDomain } from './domain.ts';
+import { isWorthWaiting } from './failure.ts';
 import { insertStart, observedChange } from './instance-power.ts';
-import { abandonMigration, migrateDomain, MoveCancelledError, NeedsPersonError, type DomainMove, type MoveSide } from './migrate-domain.ts';
+import { abandonMigration, migrateDomain, MoveCancelledError, naming, NeedsPersonError, type DomainMove, type MoveSide } from './migrate-domain.ts';
 import { checkMove } from './migration-check.ts';
 import { copyDisks, dropCopies } from './move-disks.ts';
 import { TooLateToUndoError, type OperationEnd, type RunAgain, type Step, type StepRun } from './step.ts';
@@ -62,10 +63,14 @@ async function sideOf(run: StepRun, hostId: string): Promise<MoveSide> {
   const host = await selectOptionalHost(db, hostId);
   if (host === undefined) throw new Error(`move ${run.operation.id}: host ${hostId} is gone`);
   if (host.state === 'fenced') return { host, hypervisor: null };
-  if (!hosts.has(host.id)) throw new HostUnavailableError(`no connection to ${host.name} yet`);
-  const hypervisor = hosts.host(host.id);
+  return { host, hypervisor: await naming(host, connected(hosts, host.id)) };
+}
+
+async function connected(hosts: Fleet, hostId: string): Promise<Hypervisor> {
+  if (!hosts.has(hostId)) throw new HostUnavailableError('no connection yet');
+  const hypervisor = hosts.host(hostId);
   await hypervisor.ready({ timeoutMs: connectMs });
-  return { host, hypervisor };
+  return hypervisor;
 }
 
 async function openSide(run: StepRun, hostId: string): Promise<{ readonly host: MoveSide['host']; readonly hypervisor: Hypervisor }> {
@@ -95,7 +100,7 @@ async function check(run: StepRun): Promise<void> {
   const [first] = obstacles;
   if (first === undefined) return;
   // it may come back within a moment, as for any step that finds its host silent
-  if (first.kind === 'unreachable') throw new HostUnavailableError(host.name);
+  if (first.kind === 'unreachable') throw new AppError('host-unavailable', first.sentence);
   throw new AppError('conflict', first.sentence);
 }
 
@@ -166,7 +171,7 @@ async function migrate(run: StepRun): Promise<void> {
     run.remember({ figures: await migrateDomain(await domainMove(run)) });
   } catch (error) {
     if (error instanceof NeedsPersonError) await raiseAlarm(run, error);
-    if (!(error instanceof HostUnavailableError || error instanceof AbortError)) await observeWhereItStays(run);
+    if (!isWorthWaiting(error) && !(error instanceof AbortError)) await observeWhereItStays(run);
     // the cancellation is known to whoever runs this
     if (error instanceof MoveCancelledError && !run.signal.aborted) throw new Error('a move was cancelled by nobody', { cause: error });
     throw error;
@@ -233,8 +238,8 @@ async function releaseSource(run: StepRun): Promise<RunAgain | void> {
     if (hypervisor === null) return;
     await clearSource(run, move, host.name, hypervisor);
   } catch (error) {
-    const known = error instanceof HostUnavailableError || error instanceof LibvirtError;
-    if (!known) throw error;
+    // an instance that runs there too is nothing to be left behind
+    if (error instanceof NeedsPersonError || !(isWorthWaiting(error) || error instanceof LibvirtError)) throw error;
     if (now < releaseUntil) return { againAfterMs: 1000 };
     run.deps.log.warn({ operation: move.id, instance: move.instanceId, host: move.fromHostId, err: error }, 'what a move left on its source stays there');
   }

@@ -78,7 +78,7 @@ export function destinationUri(host: Pick<Host, 'uri' | 'migrationUri'>): string
   }
 }
 
-/** Resolves when it has arrived. Throws when it has not: it is then on the source, if HostUnavailableError and NeedsPersonError do not say otherwise. */
+/** Resolves when it has arrived. Throws when it has not: it is then on the source, unless the error is one of kind host-unavailable: then nobody knows yet. */
 export async function migrateDomain(move: DomainMove): Promise<MoveFigures> {
   return new Migration(move).run();
 }
@@ -161,11 +161,23 @@ class Migration {
   async #look(): Promise<Look> {
     if (this.#left.signal.aborted) throw new AbortError(this.#left.signal);
     const [source, target] = await Promise.all([this.move.source(), this.move.target()]);
-    const there = await sightOf(target.hypervisor, this.move.uuid, this.#left.signal);
-    const here = await sightOf(source.hypervisor, this.move.uuid, this.#left.signal);
+    const there = await naming(target.host, sightOf(target.hypervisor, this.move.uuid, this.#left.signal));
+    const here = await naming(source.host, this.#sightOfSource(source.hypervisor));
     // decided once: a guest that powers itself off on its way was no offline one
     this.#offline ??= here.state === 'stopped';
     return { source, target, here, there };
+  }
+
+  /** Only the source tells of a migration under way. */
+  async #sightOfSource(hypervisor: Hypervisor | null): Promise<Sight> {
+    const sight = await sightOf(hypervisor, this.move.uuid, this.#left.signal);
+    if (hypervisor === null || (sight.state !== 'running' && sight.state !== 'paused')) return sight;
+    try {
+      return { ...sight, sending: isSending(await hypervisor.domain.getJobStats(this.move.uuid, {}, { signal: this.#left.signal })) };
+    } catch (error) {
+      if (isNoDomain(error)) return nothing;
+      throw error;
+    }
   }
 
   async #where({ source, target, here, there }: Look): Promise<'moving' | 'stayed' | 'arrived' | 'nowhere' | 'unsettled'> {
@@ -296,6 +308,16 @@ class Migration {
 
 interface Look { readonly source: MoveSide; readonly target: MoveSide; readonly here: Sight; readonly there: Sight }
 
+/** A silence that says whose it is. */
+export async function naming<T>({ name }: Pick<Host, 'name'>, answer: Promise<T>): Promise<T> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof HostUnavailableError) throw new AppError('host-unavailable', say('operations.waiting.host', { host: name }), { cause: error });
+    throw error;
+  }
+}
+
 /** Done; false: the daemon said no. */
 async function quietly(call: Promise<void>): Promise<boolean> {
   try {
@@ -349,14 +371,15 @@ function isSending({ type, params }: { readonly type: number; readonly params: J
   return activeJobs.has(type) && (params['operation'] === undefined || params['operation'] === migrationOut);
 }
 
+const nothing: Sight = { state: 'lost', pausedBy: null, sending: false };
+
 async function sightOf(hypervisor: Hypervisor | null, uuid: string, signal: AbortSignal): Promise<Sight> {
-  const nothing: Sight = { state: 'lost', pausedBy: null, sending: false };
   if (hypervisor === null) return nothing;
   try {
     const { state: domainState, reason } = await hypervisor.domain.getState(uuid, { signal });
     const state = instanceStateOf[domainState];
     if (state !== 'running' && state !== 'paused') return { ...nothing, state: 'stopped' };
-    return { state, pausedBy: state === 'paused' ? pausedBy(reason) : null, sending: isSending(await hypervisor.domain.getJobStats(uuid, {}, { signal })) };
+    return { ...nothing, state, pausedBy: state === 'paused' ? pausedBy(reason) : null };
   } catch (error) {
     if (isNoDomain(error)) return nothing;
     throw error;
@@ -373,7 +396,8 @@ export function explainMigrateError(error: LibvirtError, from: Pick<Host, 'name'
   const params = { from: from.name, to: to.name, reason: error.message };
   const says = (pattern: RegExp): boolean => pattern.test(error.message);
   if (says(/certificate|TLS handshake|authentication failed: Failed to verify/i)) return say('migration.failed.tls', params);
-  if (says(/unable to connect|failed to connect|cannot resolve|unable to resolve|address resolution failed|connection refused|no route to host|timed out|network is unreachable|client socket is closed|keepalive/i)) {
+  if (says(/client socket is closed|keepalive|lost connection|end of file while reading/i)) return say('migration.failed.lost', params);
+  if (says(/unable to connect|failed to connect|cannot resolve|unable to resolve|address resolution failed|connection refused|no route to host|timed out|network is unreachable/i)) {
     return say('migration.failed.unreachable', { ...params, address: destinationUri(to) ?? to.uri });
   }
   if (error.code === errorCode.cpuIncompatible || says(/guest CPU doesn't match|cpu .*(not compatible|incompatible)/i)) return say('migration.failed.cpu', params);

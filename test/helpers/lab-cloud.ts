@@ -2,11 +2,10 @@
 // shared pool and in the first host's local one.
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { copyFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { systemClock } from '../../src/clock.ts';
 import type { Sentence } from '../../src/errors.ts';
 import { createFleet, fleetConnections } from '../../src/libvirt/fleet.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
@@ -29,9 +28,9 @@ import { selectPoolsByHost } from '../../src/store/storage-pools.ts';
 import { insertUser, selectUser } from '../../src/store/users.ts';
 import { createTestDatabase } from './database.ts';
 import { testFencing } from './fence-agent.ts';
+import { must, root, script } from '../scripts/run.ts';
 import type { Lab } from './lab.ts';
 
-const images = fileURLToPath(new URL('../../.cache/images', import.meta.url));
 const imageVolume = 'demo.qcow2';
 
 export interface LabCloud {
@@ -41,6 +40,8 @@ export interface LabCloud {
   readonly deps: OperationDeps;
   /** what the admins were told */
   readonly alerts: readonly Sentence[];
+  /** milliseconds the clock is ahead */
+  readonly time: { ahead: number };
   readonly user: User;
   /** ids of the hosts, in the lab's order: host 1 is the first */
   readonly hostIds: readonly string[];
@@ -57,25 +58,32 @@ export interface LabCloud {
 
 /** The image that labs' guests boot from; undefined: nobody has built it here. */
 export async function demoImage(): Promise<string | undefined> {
-  const found = (await readdir(images).catch(() => [])).filter((name) => /^demo-.*\.qcow2$/.test(name)).sort().at(-1);
-  return found === undefined ? undefined : join(images, found);
+  const named = process.env['TEST_DEMO_IMAGE'];
+  if (named !== undefined) return named;
+  const folder = `${root}/.cache/images`;
+  const found = (await readdir(folder).catch(() => [])).filter((name) => /^demo-.*\.qcow2$/.test(name)).sort().at(-1);
+  return found === undefined ? undefined : join(folder, found);
+}
+
+async function builtImage(): Promise<string> {
+  const found = await demoImage();
+  if (found !== undefined && existsSync(found)) return found;
+  const built = found ?? `${root}/.cache/images/demo-test.qcow2`;
+  await must(script('build-demo-image'), [built]);
+  return built;
 }
 
 export async function createLabCloud(lab: Lab): Promise<LabCloud> {
-  const demo = await demoImage();
-  if (demo === undefined) throw new Error('no demo image: run scripts/up once, or scripts/test');
-  await copyFile(demo, join(lab.sharedPoolPath, imageVolume));
-  await copyFile(demo, join(lab.dir, `host1${lab.localPoolPath}`, imageVolume)).catch(async () => {
-    await copyFile(demo, join(lab.sharedPoolPath, 'carry.qcow2'));
-    await lab.exec(1, 'cp', join(lab.sharedPoolPath, 'carry.qcow2'), join(lab.localPoolPath, imageVolume));
-  });
+  await copyFile(await builtImage(), join(lab.sharedPoolPath, imageVolume));
+  await lab.exec(1, 'cp', join(lab.sharedPoolPath, imageVolume), join(lab.localPoolPath, imageVolume));
   const database = await createTestDatabase();
   const { db } = database;
   const hosts = createFleet((uri, more) => openHypervisor(uri, { ...fleetConnections, ...more }));
   const runners: Runner[] = [];
   const alerts: Sentence[] = [];
+  const time = { ahead: 0 };
   const deps: OperationDeps = {
-    db, hosts, openHost: openHypervisor, fencing: testFencing(), alert: (sentence) => void alerts.push(sentence), clock: systemClock, log: createLog(process.env['TEST_LOG'] ?? 'silent'), wake: () => runners.forEach((runner) => runner.wake()),
+    db, hosts, openHost: openHypervisor, fencing: testFencing(), alert: (sentence) => void alerts.push(sentence), clock: { now: () => Date.now() + time.ahead }, log: createLog(process.env['TEST_LOG'] ?? 'silent'), wake: () => runners.forEach((runner) => runner.wake()),
   };
   const hostIds: string[] = [];
   for (const { name, uri } of lab.hosts) {
@@ -103,7 +111,7 @@ export async function createLabCloud(lab: Lab): Promise<LabCloud> {
   const user = await selectUser(db, userId);
 
   const cloud: LabCloud = {
-    lab, db, url: database.url, deps, alerts, user, hostIds, images: { shared, local },
+    lab, db, url: database.url, deps, alerts, time, user, hostIds, images: { shared, local },
     startRunner(more = {}) {
       const runner = createRunner(deps, { ownerId: randomUUID(), ...more });
       runners.push(runner);

@@ -24,6 +24,7 @@ export const migration = defineMessages({
   'migration.failed.both': ['ALARM: the machine runs on both hosts, {{from}} and {{to}}. An administrator has to power off one of the two at once.', '警報：虛擬機器同時在主機 {{from}} 與 {{to}} 上執行，管理員必須立即關閉其中一台。'],
   'migration.failed.unclear': ['Hosts {{from}} and {{to}} each have a part of the machine, and neither is whole. An administrator has to look at them.', '主機 {{from}} 與 {{to}} 各有虛擬機器的一部分，且都不完整，需由管理員處理。'],
   'migration.failed.unreachable': ['Host {{from}} cannot reach host {{to}} at {{address}}. Check its name and the firewall: ports 16514 (TLS) or 16509 (TCP), and 49152 to 49215, must be open between the hosts.', '主機 {{from}} 無法經由 {{address}} 連線到主機 {{to}}。請檢查其名稱與防火牆：主機之間須開放連接埠 16514（TLS）或 16509（TCP）以及 49152 至 49215。'],
+  'migration.failed.lost': ['Hosts {{from}} and {{to}} lost each other while the machine moved. It stayed where it was.', '移動期間主機 {{from}} 與 {{to}} 失去聯繫，虛擬機器仍留在原處。'],
   'migration.failed.tls': ['Hosts {{from}} and {{to}} do not trust each other’s certificates.', '主機 {{from}} 與 {{to}} 不信任彼此的憑證。'],
   'migration.failed.cpu': ['The CPU of host {{to}} is not compatible with the running machine.', '主機 {{to}} 的 CPU 與執行中的虛擬機器不相容。'],
   'migration.failed.unsafe': ['libvirt on host {{from}} does not take the storage pool as shared. It must be mounted as NFS (or another network file system) there.', '主機 {{from}} 上的 libvirt 不認為此儲存池是共用的，該處須以 NFS（或其他網路檔案系統）掛載。'],

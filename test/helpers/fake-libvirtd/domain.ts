@@ -72,6 +72,8 @@ export class FakeDomain {
   autostart = false;
   vnc: FakeVnc | undefined;
   job: FakeJob | undefined;
+  /** it waits for what it is sent */
+  incoming = false;
   /** statistics of the last migration, for the one who asks for completed jobs */
   completedJob: Record<string, TypedParamInput> | undefined;
   readonly snapshots = new Map<string, string>();
@@ -127,6 +129,7 @@ export class FakeDomain {
     this.reason = reason;
     this.vnc = undefined;
     this.job = undefined;
+    this.incoming = false;
     if (this.defined !== null) this.live = this.defined;
   }
 

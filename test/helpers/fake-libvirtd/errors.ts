@@ -44,6 +44,7 @@ export const refuse = {
   noConnection: (uri: string) => new FakeError(38, 7, `unable to connect to server at '${uri}': Connection refused`),
   sameHost: (uuid: string) => new FakeError(1, from.qemu, `internal error: Attempt to migrate guest to the same host ${uuid}`),
   noSuchDisk: (disk: string) => new FakeError(8, from.qemu, `invalid argument: disk ${disk} not found`),
+  statsOnSourceOnly: () => new FakeError(84, from.qemu, 'Operation not supported: migration statistics are available only on the source host'),
   lostPeer: () => new FakeError(9, from.qemu, 'operation failed: Lost connection to destination host'),
   migrationCanceled: () => new FakeError(78, from.qemu, 'operation aborted: migration out job: canceled by client'),
   migrationFailed: (words: string) => new FakeError(9, from.qemu, `operation failed: job 'migration out' failed: ${words}`),

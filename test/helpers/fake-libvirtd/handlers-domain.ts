@@ -145,6 +145,7 @@ function jobs(host: FakeHost): Handlers {
   return {
     DOMAIN_GET_JOB_STATS: ({ dom, flags }) => {
       const domain = host.domain(dom.uuid);
+      if ((flags & 1) === 0 && domain.incoming) throw refuse.statsOnSourceOnly();
       if ((flags & 1) === 0) return domain.jobStats();
       const params = domain.completedJob;
       if ((flags & 2) === 0) domain.completedJob = undefined;

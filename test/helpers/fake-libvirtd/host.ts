@@ -260,6 +260,7 @@ export class FakeHost {
     domain.live = live;
     domain.defined = defined;
     domain.setState(state.paused, reason.pausedForMigration);
+    domain.incoming = true;
   }
 
   dropIncoming(domain: FakeDomain): void {

@@ -214,6 +214,7 @@ class Migration {
       Object.assign(half.load, domain.load);
       half.ignoresAcpi = domain.ignoresAcpi;
       target.openDisks(half, half.live);
+      half.incoming = false;
       if (domain.vnc !== undefined && half.vnc !== undefined) half.vnc = { ...domain.vnc, port: half.vnc.port };
       half.setState(paused ? state.paused : state.running, paused ? reason.pausedByUser : reason.runningMigrated);
       target.tell(half, event.startedMigrated);
