@@ -77,6 +77,7 @@ export const hosts = defineMessages({
   'hosts.machines-of': ['{{running}} of {{total}} running', '{{total}} 台中 {{running}} 台執行中'],
   'hosts.size': ['Size', '規格'],
   'hosts.move-link': ['Move several of them', '移動其中數台'],
+  'hosts.move-all': ['Move all', '全部移動'],
   'hosts.history': ['History', '歷程'],
   'hosts.no-history': ['Nothing has happened yet.', '尚無紀錄。'],
   'hosts.networks': ['Networks', '網路'],
