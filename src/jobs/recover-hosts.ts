@@ -8,8 +8,12 @@ import { selectHosts } from '../store/hosts.ts';
 import { selectHostsOwingRestarts, selectInhabitedHostIds, selectOpenRecoveries, selectRecoveriesByHost } from '../store/recoveries.ts';
 import { selectSettings } from '../store/settings.ts';
 
-/** After a recovery that failed by a fault of ours the next one waits for so long, milliseconds. */
+/**
+ * Before the next recovery of the same host, milliseconds: after one that failed by a fault of ours, and after one that the
+ * host answered, because whoever watches it finds that out a little later.
+ */
 const afterFailureMs = 60_000;
+const afterReturnMs = 15_000;
 
 /** The run of the job; it remembers whether the admins were told that our own network is in doubt. */
 export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
@@ -31,7 +35,8 @@ export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
     const wanted = hosts.filter((host) => !begun.has(host.id) && (owing.includes(host.id) || (due.includes(host) && inhabited.has(host.id))));
     for (const host of wanted) {
       const [last] = await selectRecoveriesByHost(db, host.id, 1);
-      if (last?.state === 'failed' && clock.now() - (last.endedAt ?? 0) < afterFailureMs) continue;
+      const pauseMs = last?.state === 'failed' ? afterFailureMs : last?.state === 'returned' ? afterReturnMs : 0;
+      if (clock.now() - (last?.endedAt ?? 0) < pauseMs) continue;
       await submitHostRecover(deps, host, { actor: null });
       deps.log.warn({ hostId: host.id, host: host.name, state: host.state }, 'recovery of a host begins');
     }

@@ -78,6 +78,7 @@ export async function submitHostRecover(deps: OperationDeps, host: Host, { actor
 /** An admin has switched it off. Throws conflict when it answers, or was proven gone before. */
 export async function confirmPoweredOff(deps: OperationDeps, host: Host, actor: Pick<User, 'id'>): Promise<Operation> {
   if (host.state === 'up') throw new AppError('conflict', say('recovery.refused.answers', { host: host.name }));
+  if (host.state === 'unknown') throw new AppError('conflict', say('recovery.refused.not-lost', { host: host.name }));
   if (host.state === 'fenced' && host.fenceProof !== 'lock') throw new AppError('conflict', say('recovery.refused.proven', { host: host.name }));
   if (await answers(deps, host)) throw new AppError('conflict', say('recovery.refused.answers', { host: host.name }));
   return submitHostRecover(deps, host, { actor, forced: true, confirmed: true });
@@ -183,8 +184,8 @@ async function fence(run: StepRun, { host, recovery }: Situation): Promise<'none
   if (host.fenceAgent === null) return 'none';
   const now = deps.clock.now();
   if (recovery.fenceTriedAt !== null && now - recovery.fenceTriedAt < fenceAgainMs) return 'failed';
-  // before something is done that cannot be taken back, also when it has been tried before
-  if (recovery.fenceTriedAt !== null && (await answers(deps, host, signal))) return 'answers';
+  // it has waited for something since it was asked: asked again before something is done that cannot be taken back
+  if (recovery.state !== 'proving' && (await answers(deps, host, signal))) return 'answers';
   await change(run, { fenceTriedAt: now });
   try {
     const target = await loadFenceTarget(deps, host.id);
