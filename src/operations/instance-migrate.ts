@@ -121,12 +121,13 @@ async function reserve(deps: OperationDeps, request: MoveRequest, instance: Inst
   class Lost extends Error {}
   try {
     await deps.db.transaction(async (tx) => {
+      // the owner's row before the instance's and the host's, as everybody locks them
+      const apart = await claimApart(tx, instance, target.toHostId);
       const won = await claimInstance(tx, instance.id, { operationId, operationKind: 'instance-migrate', states: statesFor('migrate') });
       const current = await selectOptionalInstance(tx, instance.id);
       // our own transaction again, after its answer was lost
       if (!won && current?.operationId === operationId) return;
-      if (!won || current?.hostId !== instance.hostId || current.poolId !== instance.poolId) throw new Lost();
-      if (!(await claimApart(tx, instance, target.toHostId))) throw new Lost();
+      if (!won || !apart || current?.hostId !== instance.hostId || current.poolId !== instance.poolId) throw new Lost();
       if (!(await reserveHostCapacity(tx, target.toHostId, instance, overcommit))) throw new Lost();
       if (target.toPoolId !== null && !(await reservePoolSpace(tx, target.toPoolId, instance, overcommit))) throw new Lost();
       await insertOperation(tx, {
