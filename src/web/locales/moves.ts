@@ -33,6 +33,7 @@ export const moves = defineMessages({
   'moves.page.now': ['Now', '目前'],
   'moves.page.history': ['History', '歷史記錄'],
   'moves.page.new': ['Move machines', '移動虛擬機器'],
+  'moves.page.some': ['Move some of them…', '移動其中幾台…'],
   'moves.page.none-now': ['Nothing moves at the moment', '目前沒有移動'],
   'moves.page.none': ['No machine has moved yet', '尚無移動記錄'],
   'moves.page.none-explained': ['Machines can be moved between hosts while they run; their users go on working.', '虛擬機器可在執行中移到另一台主機，使用者不受影響。'],
