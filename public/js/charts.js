@@ -35,6 +35,20 @@ const secondText = new Intl.DateTimeFormat(document.documentElement.lang, { ...t
 const timeTexts = (ticks, stepMs) => ticks.map((at) => (stepMs < 60_000 ? secondText : minuteText).format(at));
 const numberText = (value) => new Intl.NumberFormat(document.documentElement.lang, { maximumFractionDigits: 1 }).format(value);
 
+/** Longer without a figure than this many usual steps: nothing was measured in between, and no line is drawn there. */
+const gapSteps = 2.5;
+
+/** The columns with a row of nothing in every gap in time. Samples only leave out values, not the times at which nobody measured. */
+function withGaps(columns) {
+  const [times] = columns;
+  const steps = times.slice(1).map((at, index) => at - times[index]).sort((a, b) => a - b);
+  const longest = gapSteps * (steps[Math.floor(steps.length / 2)] ?? Infinity);
+  const before = times.flatMap((at, index) => (index > 0 && at - times[index - 1] > longest ? [index] : []));
+  if (before.length === 0) return columns;
+  const gaps = new Set(before);
+  return columns.map((column, which) => column.flatMap((value, index) => (gaps.has(index) ? [which === 0 ? times[index - 1] + 1 : null, value] : [value])));
+}
+
 /** A line chart in `element`. `series`: [{ label, colour }]; `range`: [low, high] or [0, null] to follow the data. */
 function lineChart(element, { series, columns, range, text }) {
   const axis = { stroke: () => cssColour('--tblr-secondary'), grid: { stroke: () => cssColour('--tblr-border-color'), width: 1 }, ticks: { show: false } };
@@ -49,7 +63,7 @@ function lineChart(element, { series, columns, range, text }) {
     scales: { x: { time: true }, y: { range: (_chart, _low, high) => [range[0], range[1] ?? Math.max(1, (high ?? 0) * 1.1)] } },
     axes: [{ ...axis, size: 28, space: 80, values: (_chart, ticks, _axis, _space, stepMs) => timeTexts(ticks, stepMs) }, { ...axis, size: 82, values: (_chart, ticks) => ticks.map(text) }],
     series: [{}, ...series.map(({ label, colour }) => ({ label, stroke: () => cssColour(colour), width: 1.5, spanGaps: false, points: { show: false }, value: (_chart, value) => (value == null ? '–' : text(value)) }))],
-  }, columns, element);
+  }, withGaps(columns), element);
   new ResizeObserver(() => chart.setSize(size())).observe(element);
   new MutationObserver(() => chart.redraw(false)).observe(document.documentElement, { attributeFilter: ['data-bs-theme'] });
   return {
@@ -58,7 +72,7 @@ function lineChart(element, { series, columns, range, text }) {
       if (last !== undefined && at <= last) return;
       const first = columns[0].findIndex((time) => time >= at - windowMs);
       columns = columns.map((column, index) => [...(first < 0 ? [] : column.slice(first)), index === 0 ? at : (values[index - 1] ?? null)]);
-      chart.setData(columns);
+      chart.setData(withGaps(columns));
     },
   };
 }
