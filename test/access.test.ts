@@ -6,6 +6,7 @@ import { emptyDrillReport } from '../src/model/drill.ts';
 import { createApiToken, selectTokensByUser } from '../src/store/api-tokens.ts';
 import type { Db } from '../src/store/db.ts';
 import { insertContactMessage } from '../src/store/contact-messages.ts';
+import { insertBurnIn } from '../src/store/burn-ins.ts';
 import { insertDrill } from '../src/store/drills.ts';
 import { upsertDiscrepancy } from '../src/store/discrepancies.ts';
 import { allRoutes, type Route } from '../src/web/routes.ts';
@@ -21,6 +22,7 @@ let tokenId: string;
 const messageId = crypto.randomUUID();
 const discrepancyId = crypto.randomUUID();
 const drillId = crypto.randomUUID();
+const burnInId = crypto.randomUUID();
 
 before(async () => {
   records = await makeRecords();
@@ -30,6 +32,7 @@ before(async () => {
   tokenId = (await selectTokensByUser(db, user.id, Date.now()))[0]?.id ?? '';
   await insertContactMessage(db, { id: messageId, at: Date.now(), userId: user.id, name: 'U', email: 'u@example.org', subject: 's', body: 'b' });
   await upsertDiscrepancy(db, { id: discrepancyId, kind: 'unknown-domain', hostId: records.hostId, instanceId: null, domainUuid: crypto.randomUUID(), domainName: 'stranger' }, Date.now());
+  await insertBurnIn(db, { id: burnInId, hostId: records.hostId, userId: null, state: 'passed', startedAt: 1, endedAt: 2, imageName: 'Debian', targetName: null, reserved: null, steps: [], error: null, fix: null });
   await insertDrill(db, { id: drillId, hostId: records.hostId, hostName: 'host1', mode: 'simulation', state: 'done', userId: null, startedAt: 1, endedAt: 1, report: emptyDrillReport });
   routes = allRoutes(portal.deps);
   clients = { visitor: portal.client(), user: await loggedIn(portal, 'user'), other: await loggedIn(portal, 'other'), admin: await loggedIn(portal, 'admin') };
@@ -50,7 +53,7 @@ function pathOf(route: Route): string {
   const id = {
     instances: records.instanceId, operations: records.operationId, tokens: tokenId, users: records.other.id, hosts: records.hostId,
     images: records.imageId, flavours: records.flavourId, messages: messageId, discrepancies: discrepancyId,
-    moves: records.moveId, suggestions: records.suggestionId, balancing: records.suggestionId, recoveries: records.recoveryId, drills: drillId,
+    moves: records.moveId, suggestions: records.suggestionId, balancing: records.suggestionId, recoveries: records.recoveryId, drills: drillId, 'burn-ins': burnInId,
   }[resource];
   if (route.path.includes(':id')) assert.ok(id, `${nameOf(route)}: which id?`);
   const path = route.path.replace(':id', id ?? '').replace(':action', 'start').replace(':token', 'unknown');

@@ -34,20 +34,20 @@ export async function withMarker<T>(hypervisor: Hypervisor, pool: string, now: (
   }
 }
 
-/** Does this host's list of the pool have it? undefined: the host cannot say. */
-export async function seesMarker(hypervisor: Hypervisor, pool: string, name: string, call: CallOptions): Promise<boolean | undefined> {
+/** Does this host's list of the pool have it? A refresh is refused while a volume is being made there: then it has not. */
+export async function seesMarker(hypervisor: Hypervisor, pool: string, name: string, call: CallOptions): Promise<boolean> {
   try {
     await hypervisor.storagePool.refresh(pool, call);
     return (await hypervisor.storageVolume.lookupByName(pool, name, call)) !== undefined;
   } catch (error) {
-    if (error instanceof LibvirtError) return undefined;
+    if (error instanceof LibvirtError) return false;
     throw error;
   }
 }
 
 /**
  * For a host that does not see it: may it make a file of that name? NFS shows an old list for half a minute, but asks its
- * server before it makes a file. One host after the other: one's attempt is a file that the next would find.
+ * server before it makes a file. undefined: the host cannot say. One host after the other: one's attempt is a file that the next would find.
  */
 export async function runsIntoMarker(hypervisor: Hypervisor, pool: string, name: string, call: CallOptions): Promise<boolean | undefined> {
   try {

@@ -10,7 +10,6 @@ export const burnIn = defineMessages({
   'operations.step.move-away': ['Move it to another host', '移動到另一台主機'],
   'operations.step.move-back': ['Move it back', '移回原主機'],
   'operations.step.remove': ['Remove it', '移除'],
-  'audit.host.burn-in': ['Burn-in of a host', '主機試運轉'],
 
   'burn-in.title': ['Burn-in', '試運轉'],
   'burn-in.heading': ['Burn-ins', '試運轉'],

@@ -49,7 +49,7 @@ export const hosts = defineMessages({
   'hosts.name-rule': ['Letters, digits, dots, hyphens and underscores; the first and the last a letter or digit.', '可使用英文字母、數字、點、連字號與底線，開頭與結尾須為字母或數字。'],
   'hosts.name-taken': ['There is a host {{name}} already.', '已有主機 {{name}}。'],
   'hosts.test': ['Test the connection', '測試連線'],
-  'hosts.test-explained': ['The host is looked at and nothing is changed on it. This takes ten seconds at most.', '僅檢視主機，不會做任何變更，最多需要十秒。'],
+  'hosts.test-explained': ['The host is looked at and nothing stays behind there: a file without content is made in its pools for a moment, to read its clock and to see which pools are shared. This takes fifteen seconds at most.', '僅檢視主機，不會留下任何變更：會在儲存池短暫建立一個空檔案，以得知時鐘並確認哪些儲存池為共用。最多需要十五秒。'],
   'hosts.uris-heading': ['What a URI looks like', 'URI 範例'],
   'hosts.uris.unix': ['This machine.', '本機。'],
   'hosts.uris.tls': ['Over the network with certificates of both sides. The way for production.', '透過網路並驗證雙方憑證，適合正式環境。'],

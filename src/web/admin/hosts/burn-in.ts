@@ -17,7 +17,6 @@ import { render } from '../../views.ts';
 import { itemId } from '../item-id.ts';
 
 const refreshSeconds = 3;
-const burnInPath = (hostId: string, id: string): string => `${paths.adminItem('hosts', hostId)}/burn-ins/${id}`;
 
 export function startBurnIn(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
@@ -27,7 +26,7 @@ export function startBurnIn(deps: WebDeps): Route['handler'] {
     try {
       const operation = await submitBurnIn(deps.operations, host, { imageId: image === '' ? null : image, actor: currentUser(req) });
       flash(req, 'success', say('burn-in.started', { host: host.name }));
-      res.redirect(303, burnInPath(host.id, operation.id));
+      res.redirect(303, paths.adminItem('burn-ins', operation.id));
     } catch (error) {
       if (!(error instanceof AppError) || error.kind === 'not-found') throw error;
       noteAudit(req, { detail: error.sentence.key });
@@ -40,16 +39,16 @@ export function startBurnIn(deps: WebDeps): Route['handler'] {
 export function showBurnIn(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const { t } = contextOf(req);
-    const host = await selectHost(deps.db, itemId(req));
-    const burnIn = await selectOptionalBurnIn(deps.db, String(req.params['burnInId']));
-    if (burnIn === undefined || burnIn.hostId !== host.id) throw new AppError('not-found', say('errors.page-not-found'));
+    const burnIn = await selectOptionalBurnIn(deps.db, itemId(req));
+    if (burnIn === undefined) throw new AppError('not-found', say('errors.page-not-found'));
+    const host = await selectHost(deps.db, burnIn.hostId);
     const operation = burnIn.state === 'running' ? await selectOptionalOperation(deps.db, burnIn.id) : undefined;
     const [steps, people] = await Promise.all([
       operation === undefined ? [] : selectOperationSteps(deps.db, burnIn.id), selectUserNames(deps.db, burnIn.userId === null ? [] : [burnIn.userId]),
     ]);
     await render(req, res, 'admin/hosts/burn-in', {
       title: t('burn-in.of', { host: host.name }), scripts: ['/js/operation.js'], refreshSeconds: operation === undefined || isEnded(operation.state) ? 0 : refreshSeconds,
-      host, burnIn, people, operation: operation ?? null, steps, mayCancel, isComplete, nextPath: burnInPath(host.id, burnIn.id),
+      host, burnIn, people, operation: operation ?? null, steps, mayCancel, isComplete, nextPath: paths.adminItem('burn-ins', burnIn.id),
     });
   };
 }

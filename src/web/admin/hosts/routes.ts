@@ -18,7 +18,7 @@ export function adminHostRoutes(deps: WebDeps): Route[] {
     { method: 'post', path: '/admin/hosts/:id/check', access: 'admin', audit: 'host.check', handler: checkKnownHost(deps) },
     { method: 'post', path: '/admin/hosts/:id/connection', access: 'admin', audit: 'host.change', handler: changeConnection(deps) },
     { method: 'post', path: '/admin/hosts/:id/burn-in', access: 'admin', audit: 'host.burn-in', handler: startBurnIn(deps) },
-    { method: 'get', path: '/admin/hosts/:id/burn-ins/:burnInId', access: 'admin', handler: showBurnIn(deps) },
+    { method: 'get', path: '/admin/burn-ins/:id', access: 'admin', handler: showBurnIn(deps) },
     { method: 'post', path: '/admin/hosts/:id/enable', access: 'admin', audit: 'host.enable', handler: setHostWish(deps, 'enabled', (name) => say('hosts.enabled', { name })) },
     { method: 'post', path: '/admin/hosts/:id/disable', access: 'admin', audit: 'host.disable', handler: setHostWish(deps, 'disabled', (name) => say('hosts.disabled', { name })) },
     { method: 'post', path: '/admin/hosts/:id/delete', access: 'admin', audit: 'host.remove', handler: removeHost(deps) },
