@@ -16,7 +16,7 @@ async function batchOf({ deps, operation }: StepRun): Promise<MoveBatch> {
   const host = await selectHost(deps.db, operation.hostId ?? '');
   const closed = new Set((await selectHosts(deps.db)).filter(({ wish }) => wish === 'maintenance').map(({ id }) => id));
   return {
-    hostId: host.id, toHostId: null, trigger: 'maintenance', why: say('moves.why.maintenance', { host: host.name }),
+    toHostId: null, trigger: 'maintenance', why: say('moves.why.maintenance', { host: host.name }),
     async candidates(db) {
       // somebody has put it into service meanwhile: what has not left stays
       if (host.wish !== 'maintenance') return [];

@@ -3,12 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import { AppError, say, type Sentence } from '../errors.ts';
 import type { Host } from '../model/host.ts';
-import { isEnded, type Operation } from '../model/operation.ts';
+import type { Operation } from '../model/operation.ts';
 import type { User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
 import { insertHostEvent } from '../store/host-events.ts';
 import { updateHost } from '../store/hosts.ts';
-import { insertOperation, selectOpenOperationsByHost, selectOperation, selectOptionalOperation } from '../store/operations.ts';
+import { insertOperation, selectOpenOperationsByHost, selectOperation } from '../store/operations.ts';
 import { cancelOperation } from './cancel-operation.ts';
 import type { OperationDeps } from './deps.ts';
 import { tallyMoves } from './move-batch.ts';
@@ -92,12 +92,7 @@ export async function ended(tx: Db, { operation, context, now }: OperationEnd, e
   });
 }
 
-/** Is it still at work? For pages and for who wants to wait. */
+/** The emptying or return that is at work; of two, of which the older one is being cancelled, the newer. */
 export async function selectMaintenanceUnderWay(db: Db, hostId: string): Promise<Operation | undefined> {
   return (await selectOpenOperationsByHost(db, hostId, maintenanceKinds)).at(-1);
-}
-
-export async function hasMaintenanceEnded(db: Db, operationId: string): Promise<boolean> {
-  const operation = await selectOptionalOperation(db, operationId);
-  return operation === undefined || isEnded(operation.state);
 }

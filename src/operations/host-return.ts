@@ -14,7 +14,7 @@ import type { Definition, StepRun } from './step.ts';
 async function batchOf({ deps, operation }: StepRun): Promise<MoveBatch> {
   const host = await selectHost(deps.db, operation.hostId ?? '');
   return {
-    hostId: host.id, toHostId: host.id, trigger: 'return', why: say('moves.why.return', { host: host.name }),
+    toHostId: host.id, trigger: 'return', why: say('moves.why.return', { host: host.name }),
     // somebody has taken it out of service meanwhile: what has not come stays away
     candidates: async (db) => (host.wish === 'enabled' ? selectInstancesToReturn(db, host.id) : []),
     returnHostId: () => null,

@@ -18,7 +18,6 @@ import type { RunAgain, StepRun } from './step.ts';
 
 /** What the moves of one batch have in common. */
 export interface MoveBatch {
-  readonly hostId: string;
   /** null: placement chooses */
   readonly toHostId: string | null;
   readonly trigger: MoveTrigger;
@@ -111,7 +110,7 @@ function elsewhere(plan: PlannedMove, failedTo: ReadonlySet<string> | undefined)
   return failedTo === undefined ? plan : { ...plan, candidates: plan.candidates.filter(({ id }) => !failedTo.has(id)) };
 }
 
-export const isOpen = (move: Pick<Move, 'state'>): boolean => move.state === 'queued' || move.state === 'moving';
+const isOpen = (move: Pick<Move, 'state'>): boolean => move.state === 'queued' || move.state === 'moving';
 
 async function submitPlanned(run: StepRun, batch: MoveBatch, plan: PlannedMove): Promise<'submitted' | 'left' | 'later'> {
   const { instance } = plan;

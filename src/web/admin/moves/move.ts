@@ -1,6 +1,6 @@
 // One move in full, and the button that cancels it.
 import { isEnded } from '../../../model/operation.ts';
-import { say } from '../../../errors.ts';
+import { AppError, say } from '../../../errors.ts';
 import { requestCancel } from '../../../operations/cancel.ts';
 import { selectOptionalInstance } from '../../../store/instances.ts';
 import { selectMove } from '../../../store/moves.ts';
@@ -41,8 +41,14 @@ export function cancelMove(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const move = await selectMove(deps.db, itemId(req));
     noteAudit(req, { target: move.instanceName, detail: move.id });
-    await requestCancel(deps.operations, await selectOperation(deps.db, move.id));
-    flash(req, 'info', say('moves.page.cancelling'));
+    try {
+      await requestCancel(deps.operations, await selectOperation(deps.db, move.id));
+      flash(req, 'info', say('moves.page.cancelling'));
+    } catch (error) {
+      // too late: its page shows how it went
+      if (!(error instanceof AppError) || error.kind !== 'conflict') throw error;
+      flash(req, 'info', error.sentence);
+    }
     res.redirect(303, paths.adminItem('moves', move.id));
   };
 }
