@@ -3,8 +3,9 @@
 import { AppError, say } from '../errors.ts';
 import { haPriorityNames, mayGivePriority, type Instance } from '../model/instance.ts';
 import type { User } from '../model/user.ts';
+import { selectGroupHosts } from '../store/anti-affinity.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
-import { selectInstancesByHost, updateInstanceAvailability } from '../store/instances.ts';
+import { updateInstanceAvailability } from '../store/instances.ts';
 import type { OperationDeps } from './deps.ts';
 
 export type AvailabilityWish = Pick<Instance, 'ha' | 'haPriority' | 'antiAffinity'>;
@@ -35,8 +36,6 @@ function diaryLine({ ha, haPriority, antiAffinity }: AvailabilityWish): ReturnTy
   return antiAffinity === null ? say('instances.diary.options', { restart }) : say('instances.diary.options-group', { restart, group: antiAffinity });
 }
 
-async function isApart({ db }: OperationDeps, instance: Instance, group: string | null): Promise<boolean> {
-  if (group === null || instance.hostId === null) return true;
-  const neighbours = await selectInstancesByHost(db, instance.hostId);
-  return !neighbours.some((other) => other.id !== instance.id && other.userId === instance.userId && other.antiAffinity === group);
+async function isApart({ db }: OperationDeps, instance: Instance, antiAffinity: string | null): Promise<boolean> {
+  return instance.hostId === null || !(await selectGroupHosts(db, { ...instance, antiAffinity })).has(instance.hostId);
 }

@@ -4,6 +4,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { say } from '../../src/errors.ts';
 import type { Instance } from '../../src/model/instance.ts';
+import { defaultSettings } from '../../src/model/settings.ts';
 import { submitInstanceCreate } from '../../src/operations/instance-create.ts';
 import { submitMove } from '../../src/operations/instance-migrate.ts';
 import { selectHosts } from '../../src/store/hosts.ts';
@@ -185,6 +186,21 @@ describe('choices for the failure of a host', () => {
     assertShows(page, /restart elsewhere: No; kept apart: web/);
     const { ha, haPriority, antiAffinity } = await instanceNow(instance.id);
     assert.deepEqual([ha, haPriority, antiAffinity], [false, 0, 'web']);
+  });
+
+  it('say when they would help nothing: switched off for all, or the disk is the host’s own', async () => {
+    const instance = await running();
+    assertHides(await pageOf(owner, instance.id), /switched this off|on its host alone/);
+    await db().execute('UPDATE storage_pools SET shared = 0');
+    assertShows(await pageOf(owner, instance.id), /Its disk lies on its host alone/);
+    await db().execute('UPDATE storage_pools SET shared = 1');
+    await updateSettings(db(), 'availability', { ...defaultSettings.availability, enabled: false }, null, Date.now());
+    try {
+      assertShows(await pageOf(owner, instance.id), /switched this off for the whole cloud/);
+      assertShows((await owner.get('/instances/new')).text, /switched this off for the whole cloud/);
+    } finally {
+      await updateSettings(db(), 'availability', defaultSettings.availability, null, Date.now());
+    }
   });
 
   it('say when a group is not apart yet', async () => {

@@ -19,6 +19,7 @@ import { loadInstance } from '../../store/instances.ts';
 import { selectMovesByInstance } from '../../store/moves.ts';
 import { selectOperationsByInstance, selectOperationSteps } from '../../store/operations.ts';
 import { selectSettings } from '../../store/settings.ts';
+import { selectOptionalPool } from '../../store/storage-pools.ts';
 import { selectUserNames } from '../../store/users.ts';
 import { loadMoveForm } from '../admin/moves/form.ts';
 import { contextOf, currentUser } from '../context.ts';
@@ -30,7 +31,7 @@ import type { Route } from '../routes.ts';
 import { render, renderFragment } from '../views.ts';
 import { diaryOf } from './diary.ts';
 import { hostPort } from './host-port.ts';
-import { optionsText } from './options-form.ts';
+import { haNote, optionsText } from './options-form.ts';
 import { loadWhyHere } from './why-here.ts';
 
 /** Seconds between two reloads of a page without JavaScript while something is being done. */
@@ -51,10 +52,11 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
   const user = currentUser(req);
   const { db } = deps;
   const now = deps.clock.now();
-  const [settings, image, host, events, whyHere, moves, [row], work] = await Promise.all([
+  const [settings, image, host, pool, events, whyHere, moves, [row], work] = await Promise.all([
     selectSettings(db),
     selectOptionalImage(db, instance.imageId),
     instance.hostId === null ? undefined : selectOptionalHost(db, instance.hostId),
+    instance.poolId === null ? undefined : selectOptionalPool(db, instance.poolId),
     selectInstanceEvents(db, instance.id),
     loadWhyHere(db, instance),
     selectMovesByInstance(db, instance.id),
@@ -74,7 +76,7 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
     trouble: troubleOf(instance, host, settings),
     owner: instance.userId === user.id ? undefined : names.get(instance.userId),
     refusals: refusalsOf(instance),
-    options: refused?.text ?? optionsText(instance), optionErrors: refused?.fields ?? {}, priorities: prioritiesFor(user, instance),
+    options: refused?.text ?? optionsText(instance), optionErrors: refused?.fields ?? {}, priorities: prioritiesFor(user, instance), haNote: haNote(settings, pool),
     prices: settings.prices,
     price: priceOf(instance, settings.prices),
     passwordSeconds: settings.console.passwordSeconds,

@@ -27,6 +27,7 @@ import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { render, renderFragment } from '../views.ts';
 import { isIssuedInstanceId, issueInstanceId } from './issued-id.ts';
+import { haNote } from './options-form.ts';
 import { prioritiesFor } from './page.ts';
 import { draftText, groupOf, reviewForm, sizeForm, sizeInButton, sizeOf, withSize, type DraftText } from './wizard-form.ts';
 
@@ -84,7 +85,7 @@ async function panel(deps: WebDeps, user: User, offer: Offer, draft: Readonly<Re
 async function renderSizePage(deps: WebDeps, req: Request, res: Response, offer: Offer, draft: DraftText, fields: Fields = {}, status = 200): Promise<void> {
   const { t } = contextOf(req);
   const shown = await panel(deps, currentUser(req), offer, draft);
-  await render(req, res, 'instances/new', { title: t('instances.new.title'), scripts: ['/js/wizard.js'], ...shown, images: offer.images, flavours: offer.flavours, caps: offer.settings.caps, draft, fields, priorities: prioritiesFor(currentUser(req)) }, status);
+  await render(req, res, 'instances/new', { title: t('instances.new.title'), scripts: ['/js/wizard.js'], ...shown, images: offer.images, flavours: offer.flavours, caps: offer.settings.caps, draft, fields, priorities: prioritiesFor(currentUser(req)), haNote: haNote(offer.settings) }, status);
 }
 
 async function renderReviewPage(deps: WebDeps, req: Request, res: Response, offer: Offer, draft: DraftText, problem: { fields?: Fields; sentence?: Sentence } = {}, status = 200): Promise<void> {

@@ -71,6 +71,8 @@ export const instances = defineMessages({
   'instances.options': ['If a host fails', '主機故障時'],
   'instances.options.ha': ['Start it on another host when its own has failed', '所在主機故障時，在其他主機上重新啟動'],
   'instances.options.ha-hint': ['It boots anew from its disk; what was only in memory is lost. Without this it stays off until you start it.', '會從硬碟重新開機，僅存在記憶體中的內容會遺失。未勾選時會維持關機，直到您自行開機。'],
+  'instances.options.ha-disabled': ['The administrators have switched this off for the whole cloud: nothing is started elsewhere by itself now.', '管理員目前已在整個系統停用此功能，不會自動在其他主機上啟動。'],
+  'instances.options.ha-local': ['Its disk lies on its host alone, so no other host can start it. It comes back with its host.', '此虛擬機器的硬碟只存在所在主機上，其他主機無法啟動；須等主機恢復。'],
   'instances.options.priority': ['Turn', '啟動順序'],
   'instances.options.priority-hint': ['When many machines have to be started, or room is short.', '需要啟動許多虛擬機器或資源不足時使用。'],
   'instances.options.priority.high': ['first', '優先'],
