@@ -109,14 +109,22 @@ export function createFencing(options: { readonly directories: readonly string[]
 function optionsOf({ parameters, secrets }: FenceTarget): Record<string, string> {
   const all = Object.entries({ ...parameters, ...secrets });
   for (const [name, value] of all) {
-    if (isWithheld(name) || !isFenceValue(value)) throw new FenceError('invalid', say('fencing.bad-parameter', { name: name.slice(0, 64) }));
+    if (isWithheld(name) || !(name in secrets ? isFenceSecret(value) : isFenceValue(value))) throw new FenceError('invalid', say('fencing.bad-parameter', { name: name.slice(0, 64) }));
   }
   return Object.fromEntries(all);
 }
 
 /** One line, or it would be an option of its own. */
-export function isFenceValue(value: string): boolean {
+export function isFenceSecret(value: string): boolean {
   return value.length <= maxValueLength && !/[\u0000-\u001f\u007f]/.test(value);
+}
+
+/**
+ * Agents put these into the command lines of ssh and ipmitool, split at spaces: what begins with "-" would be an option
+ * there, and ssh has some that run programs.
+ */
+export function isFenceValue(value: string): boolean {
+  return isFenceSecret(value) && (/^-?\d+$/.test(value) || !/(?:^|\s)["'\\]*-/.test(value));
 }
 
 /** Agents repeat their options in their complaints. */

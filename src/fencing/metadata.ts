@@ -21,11 +21,11 @@ export interface AgentDescription {
 }
 
 /**
- * What says which program is run, what is run by ssh, or where is written to is the machine's own administrator's to
- * decide, in the agent's defaults: whoever may open this page must not get a shell of the portal by it. And what we set
- * ourselves, or what would make the agent talk.
+ * What says which program is run, what a program reads as commands, or where is written to is the machine's own
+ * administrator's to decide, in the agent's defaults: whoever may open this page must not get a shell of the portal by it.
+ * And what we set ourselves, or what would make the agent talk.
  */
-const withheld = /_script$|_path$|^path$|_file$|^ssh_options$|^(?:cmd_prompt|command_prompt|ipmitool_options|method_cmd)$|^(?:action|option|version|help|verbose|verbose_level|quiet|debug|debug_file|separator|delay|list_?all|nodename|plug_separator)$/;
+const withheld = /[_-](?:script|path|prompt|cmd)$|^(?:path|exec|openrc|kubeconfig|logfile|status_file|debug_file|boto3_debug|ssh[_-]options|ipmitool[_-]options)$|^(?:action|option|version|help|verbose|verbose_level|quiet|debug|separator|plug_separator|delay|list|list_?all|nodename)$/;
 const secretName = /passw|secret|token|community|api_?key|private_key|credential/i;
 /** A value goes on a line of its own: what has a line break would be an option of its own. */
 export const parameterName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;

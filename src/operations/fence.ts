@@ -7,7 +7,7 @@ import { jsonToColumn } from '../store/columns.ts';
 import { fenceLimits, selectOptionalFence, updateFence } from '../store/fences.ts';
 import type { OperationDeps } from './deps.ts';
 
-export { isFenceValue } from '../fencing/fencing.ts';
+export { isFenceSecret, isFenceValue } from '../fencing/fencing.ts';
 export type FenceParameter = AgentParameter;
 
 type FenceDeps = Pick<OperationDeps, 'db' | 'fencing'>;

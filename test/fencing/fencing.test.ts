@@ -110,7 +110,7 @@ describe('a fence agent', () => {
     });
   }
 
-  for (const [name, value] of [['action', 'off'], ['password_script', '/bin/sh'], ['ssh_path', '/bin/sh'], ['ssh_options', '-oProxyCommand=x'], ['debug_file', '/tmp/x'], ['ip', 'a\naction=off'], ['ip\naction', 'off']]) {
+  for (const [name, value] of [['action', 'off'], ['password_script', '/bin/sh'], ['ssh_path', '/bin/sh'], ['ssh_options', 'x'], ['kubeconfig', '/tmp/x'], ['openstack-path', '/tmp/x'], ['username', '-oProxyCommand=x'], ['username', 'me -oProxyCommand=x'], ['ip', '"-oProxyCommand=x'], ['debug_file', '/tmp/x'], ['ip', 'a\naction=off'], ['ip\naction', 'off']]) {
     it(`is not given ${JSON.stringify(name)}`, async () => {
       assert.equal(await refusal(testFencing().status(target({ parameters: { ...machine.parameters, [name ?? '']: value ?? '' } }))), 'fencing.bad-parameter');
       assert.deepEqual(await machine.calls(), []);

@@ -113,7 +113,7 @@ export const availability = defineMessages({
   'fencing.default': ['default: {{value}}', '預設：{{value}}'],
   'fencing.more': ['{{n}} more parameters', '其他 {{n}} 個參數'],
   'fencing.withheld': ['Parameters that name programs or files to be run are not offered. Passwords are stored encrypted.', '指定執行程式或檔案的參數不提供設定。密碼以加密方式儲存。'],
-  'fencing.bad-value': ['At most 500 characters on one line.', '最多 500 個字元，且不可換行。'],
+  'fencing.bad-value': ['At most 500 characters on one line, with no word that begins with “-”.', '最多 500 個字元、不可換行，且不可有以「-」開頭的字。'],
   'fencing.too-long': ['That is more than can be stored. Leave out what has its default.', '內容過長，無法儲存。請省略使用預設值的參數。'],
 
   'availability.title': ['Availability', '可用性'],

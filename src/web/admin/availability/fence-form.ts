@@ -1,6 +1,6 @@
 // An agent's parameters as fields, and typed text as parameters. What is not typed is not set: the agent's default holds.
 import { say, type Sentence } from '../../../errors.ts';
-import { isFenceValue, type FenceParameter } from '../../../operations/fence.ts';
+import { isFenceSecret, isFenceValue, type FenceParameter } from '../../../operations/fence.ts';
 
 export interface FenceField extends FenceParameter {
   /** in the posted form */
@@ -48,8 +48,8 @@ export function parseFenceForm(description: { readonly parameters: readonly Fenc
   return Object.keys(fields).length > 0 ? { ok: false, fields } : { ok: true, parameters, secrets };
 }
 
-function complaintOf({ type, options }: FenceParameter, value: string): Sentence | undefined {
-  if (!isFenceValue(value)) return say('fencing.bad-value');
+function complaintOf({ type, options, secret }: FenceParameter, value: string): Sentence | undefined {
+  if (!(secret ? isFenceSecret(value) : isFenceValue(value))) return say('fencing.bad-value');
   if ((type === 'integer' || type === 'second') && !/^-?\d{1,9}$/.test(value)) return say('form.not-a-number');
   if (type === 'boolean' && !/^[01]$/.test(value)) return say('form.not-a-choice');
   if (type === 'select' && options.length > 0 && !options.includes(value)) return say('form.not-a-choice');
