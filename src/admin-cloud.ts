@@ -6,7 +6,7 @@ import { isSecretName, isWithheld } from './fencing/metadata.ts';
 import { createFleet } from './libvirt/fleet.ts';
 import { addHost } from './operations/host-add.ts';
 import { registerImage, type ImageInput } from './operations/image-register.ts';
-import { updateFence, type Fence } from './store/fences.ts';
+import { selectOptionalFence, updateFence, type Fence } from './store/fences.ts';
 import { seedFlavours } from './store/flavours.ts';
 import { selectHosts } from './store/hosts.ts';
 import { selectImages, updateImage } from './store/images.ts';
@@ -46,7 +46,7 @@ export const cloudCommands: Readonly<Record<string, Command>> = {
         ...(network === undefined ? {} : { network }),
         ...(consoleAddress === undefined ? {} : { consoleAddress }),
       });
-      if (fence !== undefined) await updateFence(deps.db, host.id, fence);
+      if (fence !== undefined) await setFence(deps, host.id, fence);
       deps.print(`${host.name}: ${created ? 'added' : 'up to date'} (libvirt ${host.libvirtVersion}, ${host.virtType}, ${host.cpus} CPUs, ${host.memoryMib} MiB)`);
       return 0;
     },
@@ -81,7 +81,7 @@ function poolsOf(names: Options[string], shared: boolean): { readonly name: stri
 }
 
 /** The agent that switches the host's power, with parameters that are no secrets. undefined: what is set stays. */
-function fenceOf(options: Options): Fence | undefined {
+function fenceOf(options: Options): Omit<Fence, 'sealed'> | undefined {
   const agent = option(options, 'fence-agent');
   if (agent === undefined) return undefined;
   if (!/^fence_[a-z0-9_]{1,56}$/.test(agent)) throw new UsageError(`--fence-agent: "${agent}" is not the name of a fence agent, such as fence_ipmilan`);
@@ -91,7 +91,13 @@ function fenceOf(options: Options): Fence | undefined {
     if (isSecretName(name)) throw new UsageError(`--fence ${name}: a secret never stands on a command line: set it in the browser, at the host's page`);
     return [name, value];
   });
-  return { agent, parameters: Object.fromEntries(parameters), sealed: null };
+  return { agent, parameters: Object.fromEntries(parameters) };
+}
+
+/** Its password, set in the browser, stays as long as the agent is the same. */
+async function setFence({ db }: CommandDeps, hostId: string, fence: Omit<Fence, 'sealed'>): Promise<void> {
+  const before = await selectOptionalFence(db, hostId);
+  await updateFence(db, hostId, { ...fence, sealed: before?.agent === fence.agent ? before.sealed : null });
 }
 
 /** Instances go on standing on the old file; nobody can make new ones of it. */

@@ -4,10 +4,14 @@ import { writeFileSync } from 'node:fs';
 import { after, before, describe, it } from 'node:test';
 import { selectAuditPage } from '../../src/store/audit.ts';
 import { selectOptionalTokenUser } from '../../src/store/api-tokens.ts';
+import { selectOptionalFence, updateFence } from '../../src/store/fences.ts';
+import { selectHosts } from '../../src/store/hosts.ts';
 import { selectOptionalSetupLink } from '../../src/store/setup-links.ts';
+import { selectPoolsByHost } from '../../src/store/storage-pools.ts';
 import { selectOptionalUserByName, selectPasswordHash } from '../../src/store/users.ts';
 import { isPassword } from '../../src/password.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
+import { startFakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import { root, run, temporaryFolder, type Result } from './run.ts';
 
 describe('scripts/admin', () => {
@@ -101,6 +105,32 @@ describe('scripts/admin', () => {
     assert.doesNotMatch(database.stdout + database.stderr, /wrong@/);
     assert.match((await admin(['doctor'], '', { DATABASE_URL: '' })).stderr, /DATABASE_URL/);
     assert.equal((await admin(['doctor', 'now'])).code, 2);
+  });
+
+  it('takes a host into management with its pool and its fence agent, whose password stays in the browser', async () => {
+    const fake = await startFakeLibvirtd();
+    const add = (...more: string[]): Promise<Result> => admin(['add-host', '--name', 'kvm1', '--uri', fake.uri, '--shared-pool', 'default', ...more]);
+    try {
+      for (const wrong of ['passwd=x', 'path=/bin/sh', 'nothing']) {
+        const refused = await add('--fence-agent', 'fence_ipmilan', '--fence', wrong);
+        assert.deepEqual([refused.code, /--fence/.test(refused.stderr)], [2, true], wrong);
+      }
+      assert.equal((await add('--fence-agent', '../sh')).code, 2);
+      const added = await add('--fence-agent', 'fence_ipmilan', '--fence', 'ip=10.9.0.11', '--fence', 'username=cloud');
+      assert.equal(added.code, 0, added.stderr);
+      const [host] = await selectHosts(database.db);
+      const id = host?.id ?? '';
+      assert.deepEqual((await selectPoolsByHost(database.db, id)).map(({ name, shared }) => [name, shared]), [['default', true]]);
+      const parameters = { ip: '10.9.0.11', username: 'cloud' };
+      assert.deepEqual(await selectOptionalFence(database.db, id), { agent: 'fence_ipmilan', parameters, sealed: null });
+      await updateFence(database.db, id, { agent: 'fence_ipmilan', parameters, sealed: Buffer.from('sealed') });
+      await add('--fence-agent', 'fence_ipmilan', '--fence', 'ip=10.9.0.12');
+      assert.deepEqual(await selectOptionalFence(database.db, id), { agent: 'fence_ipmilan', parameters: { ip: '10.9.0.12' }, sealed: Buffer.from('sealed') });
+      await add('--fence-agent', 'fence_apc', '--fence', 'plug=3');
+      assert.deepEqual(await selectOptionalFence(database.db, id), { agent: 'fence_apc', parameters: { plug: '3' }, sealed: null });
+    } finally {
+      await fake.close();
+    }
   });
 
   it('explains itself', async () => {
