@@ -3,12 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { say, type Sentence } from '../errors.ts';
-import { HostUnavailableError, LibvirtError } from '../libvirt/errors.ts';
+import { LibvirtError } from '../libvirt/errors.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { syncFleet } from '../operations/fleet-sync.ts';
-import { problemOf } from '../operations/host-problem.ts';
+import { explainReason } from '../operations/host-problem.ts';
 import { insertHostEvent } from '../store/host-events.ts';
 import { selectHosts, updateHostContact, updateHostsSeen, type HostContact } from '../store/hosts.ts';
 import { updateOperationsOfHostReady } from '../store/operations.ts';
@@ -118,7 +118,7 @@ async function record(deps: OperationDeps, host: Host, contact: HostContact): Pr
   const changed = await deps.db.transaction(async (tx) => {
     if (!(await updateHostContact(tx, host.id, contact))) return false;
     if (contact.state === 'up' && host.state === 'unknown') return true;
-    const reason = contact.state === 'up' ? null : problemOf(new HostUnavailableError(contact.reason)).sentence;
+    const reason = contact.state === 'up' ? null : explainReason(contact.reason, host.name).sentence;
     const sentence = contact.state === 'up' ? found(contact.at - host.stateSince) : say('hosts.event.lost');
     await insertHostEvent(tx, { id, hostId: host.id, at: contact.at, kind: 'connection', userId: null, sentence, reason });
     return true;

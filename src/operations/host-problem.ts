@@ -7,7 +7,7 @@ export const hostProblemKinds = [
   'invalid-uri', 'unknown-name', 'refused', 'unreachable', 'no-socket', 'socket-denied', 'hung',
   'certificates-missing', 'certificate-name', 'certificate-expired', 'certificate-not-yet-valid', 'certificate-untrusted', 'certificate-refused', 'not-tls',
   'auth', 'ssh-denied', 'ssh-host-key', 'ssh-helper', 'ssh', 'not-libvirt',
-  'not-qemu', 'too-old', 'known-host', 'other-machine', 'machine-changed', 'name-taken', 'no-pool', 'pool-inactive', 'pool-in-use', 'no-network', 'network-inactive', 'failed',
+  'not-qemu', 'too-old', 'known-host', 'other-machine', 'name-taken', 'no-pool', 'pool-inactive', 'pool-in-use', 'no-network', 'network-inactive', 'failed',
   'bridge-missing', 'bridge-unknown', 'clock-ahead', 'clock-behind', 'no-kvm', 'virt-differs', 'cpu-differs', 'cpu-to-only', 'cpu-from-only', 'network-differs',
   'pool-not-shared', 'pool-is-shared', 'pool-unverified', 'migration-local', 'migration-unreachable', 'migration-other-machine',
 ] as const;
@@ -28,7 +28,6 @@ export function hostProblem(kind: HostProblemKind, params: Readonly<Record<strin
 // In this order: ssh's words contain those of sockets ("Connection refused").
 const words: readonly (readonly [RegExp, HostProblemKind])[] = [
   [/another machine answers/i, 'other-machine'],
-  [/^another machine answers/i, 'machine-changed'],
   [/^cannot run ssh/i, 'ssh'],
   [/ssh ended.*(host key verification failed|remote host identification has changed|no .* host key is known)/is, 'ssh-host-key'],
   [/ssh ended.*permission denied/is, 'ssh-denied'],

@@ -160,9 +160,10 @@ describe('watching hosts', () => {
     watching(cloud.deps);
     await fake?.refuse();
     const stranger = await startFakeLibvirtd({ listen: { unixPath: fake?.socketPath ?? '' } });
+    closing.push(() => stranger.close());
     await until(async () => (await stateOf(index)) === 'unreachable');
     assert.match((await selectHost(cloud.db, idOf(index))).reason ?? '', /another machine/);
-    assert.equal((await events(index))[0]?.reason?.key, 'hosts.problem.machine-changed');
+    assert.equal((await events(index))[0]?.reason?.key, 'hosts.problem.other-machine');
     assert.equal((await cloud.instance(instance.id)).state, 'running', 'what it does not have is not lost');
     await stranger.close();
     await fake?.accept();

@@ -3,8 +3,6 @@ import { defineMessages } from './define.ts';
 
 export const hostEvents = defineMessages({
   'hosts.event.lost': ['The host does not answer.', '主機沒有回應。'],
-  'hosts.problem.machine-changed': ['Another machine than before answers at this address, and nothing is asked of it: {{reason}}', '此位址回應的機器與先前不同，不會對其進行任何作業：{{reason}}'],
-  'hosts.fix.machine-changed': ['Check the address. A new machine is added as a new host, because the records of this one belong to the old machine.', '請檢查位址。新機器請新增為新主機，因為此主機的紀錄屬於舊機器。'],
   'hosts.event.found-seconds': ['The host answers again, after {{count}} s.', '主機恢復回應，中斷 {{count}} 秒。'],
   'hosts.event.found-minutes': ['The host answers again, after {{count}} minutes.', '主機恢復回應，中斷 {{count}} 分鐘。'],
   'hosts.event.found-hours': ['The host answers again, after {{count}} hours.', '主機恢復回應，中斷 {{count}} 小時。'],
