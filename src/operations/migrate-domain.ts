@@ -346,7 +346,7 @@ export function migrateInput(
     flags: always | flag.live | flag.abortOnError | (settings.autoConverge ? flag.autoConverge : 0) | (postCopy ? flag.postCopy : 0) | (tls ? flag.tls : 0)
       | (copies ? flag.nonSharedDisk : 0),
     params: {
-      ...(settings.bandwidthMib > 0 ? { bandwidth, ...(postCopy ? { 'postcopy.bandwidth': bandwidth } : {}) } : {}),
+      ...(settings.bandwidthMib > 0 ? { bandwidth, ...(postCopy ? { 'bandwidth.postcopy': bandwidth } : {}) } : {}),
       ...(copies ? { migrate_disks: copiedDisks.map((value) => ({ type: 'string', value }) as const) } : {}),
     },
   };

@@ -62,7 +62,7 @@ export async function checkMove(deps: OperationDeps, instance: Instance, toHost:
   const known = knownObstacles(instance, { source, target: toHost, pool, request, fleet, settings }, options);
   // a host that is not to be asked can tell nothing more
   if (known.some(({ kind }) => kind === 'state' || kind === 'unreachable')) return { obstacles: known, withDisk, live };
-  return new HostsCheck(deps, instance, { source, target: toHost, fleet, pool, withDisk, settings }).run(known);
+  return new HostsCheck(deps, instance, { source, target: toHost, fleet, pool, withDisk, settings }, options).run(known);
 }
 
 interface Known { readonly source: Host; readonly target: Host; readonly pool: StoragePool | undefined; readonly request: PlacementRequest; readonly fleet: Fleet; readonly settings: Settings }
@@ -92,16 +92,23 @@ class HostsCheck {
   readonly #obstacles: Obstacle[] = [];
   readonly #call: CallOptions = { timeoutMs: callMs };
 
-  constructor(private readonly deps: OperationDeps, private readonly instance: Instance, private readonly asked: Asked) {}
+  constructor(private readonly deps: OperationDeps, private readonly instance: Instance, private readonly asked: Asked, private readonly options: CheckOptions) {}
 
   async run(known: readonly Obstacle[]): Promise<MigrationCheck> {
     const { source, target, withDisk } = this.asked;
     this.#obstacles.push(...known);
-    const domain = await this.#from(source, (hypervisor) => this.#readSource(hypervisor));
+    const [domain] = await Promise.all([
+      this.#from(source, (hypervisor) => this.#readSource(hypervisor)),
+      this.#from(target, (hypervisor) => Promise.all([this.#checkNames(hypervisor), this.#checkPool(hypervisor)])),
+    ]);
     const live = domain?.live ?? (this.instance.state !== 'stopped');
-    await this.#from(target, (hypervisor) => this.#askTarget(hypervisor, domain, live));
     const reaches = !this.#obstacles.some(({ kind }) => kind === 'unreachable' || kind === 'port');
-    if (domain !== undefined && reaches) await this.#from(source, (hypervisor) => this.#probe(hypervisor));
+    if (domain === undefined || !reaches) return { obstacles: this.#obstacles, withDisk, live };
+    await Promise.all([
+      this.#from(target, (hypervisor) => this.#askTarget(hypervisor, domain, live)),
+      // a move that begins at once finds out by itself, unless its disk would be copied first
+      this.options.reserved === true && !withDisk ? undefined : this.#from(source, (hypervisor) => this.#probe(hypervisor)),
+    ]);
     return { obstacles: this.#obstacles, withDisk, live };
   }
 
@@ -128,14 +135,16 @@ class HostsCheck {
   async #readSource({ domain }: Hypervisor): Promise<(ParsedDomain & { readonly live: boolean; readonly cpuXml: string | undefined }) | undefined> {
     const { id } = this.instance;
     try {
-      const state = instanceStateOf[(await domain.getState(id, this.#call)).state];
-      const xml = await domain.getXMLDesc(id, {}, this.#call);
+      const [{ state: domainState }, xml, snapshots] = await Promise.all([
+        domain.getState(id, this.#call), domain.getXMLDesc(id, {}, this.#call),
+        domain.listSnapshots(id, this.#call).catch((error: unknown) => {
+          if (error instanceof LibvirtError) return [];
+          throw error;
+        }),
+      ]);
+      const state = instanceStateOf[domainState];
       const parsed = parseDomainXml(xml);
       this.#checkMedia(parsed);
-      const snapshots = await domain.listSnapshots(id, this.#call).catch((error: unknown) => {
-        if (error instanceof LibvirtError) return [];
-        throw error;
-      });
       if (snapshots.length > 0) this.#add('state', say('migration.refused.snapshots', { count: snapshots.length }));
       return { ...parsed, live: state === 'running' || state === 'paused', cpuXml: cpuXmlOf(xml) };
     } catch (error) {
@@ -162,13 +171,8 @@ class HostsCheck {
 
   // ── the target ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-  async #askTarget(hypervisor: Hypervisor, domain: (ParsedDomain & { readonly cpuXml: string | undefined }) | undefined, live: boolean): Promise<void> {
-    await this.#checkNames(hypervisor);
-    await this.#checkPool(hypervisor);
-    if (domain === undefined) return;
-    await this.#checkNetworks(hypervisor, domain);
-    await this.#checkCpu(hypervisor, domain, live);
-    if (live) await this.#checkMemory(hypervisor);
+  async #askTarget(hypervisor: Hypervisor, domain: ParsedDomain & { readonly cpuXml: string | undefined }, live: boolean): Promise<void> {
+    await Promise.all([this.#checkNetworks(hypervisor, domain), this.#checkCpu(hypervisor, domain, live), live ? this.#checkMemory(hypervisor) : undefined]);
   }
 
   async #checkNames({ domain }: Hypervisor): Promise<void> {
