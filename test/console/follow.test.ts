@@ -119,7 +119,7 @@ describe('a screen follows its machine', { skip: needsRoot !== false ? needsRoot
     assert.notEqual(after.hostId, before.hostId);
     await page.locator('#console-moved').waitFor({ state: 'visible' });
     await page.locator('#screen-status', { hasText: 'Connected' }).waitFor();
-    const changes = await page.evaluate('window.changes') as [number, string][];
+    const changes: [number, string][] = await page.evaluate('window.changes');
     const lost = changes.find(([, text]) => /reconnecting/.test(text))?.[0] ?? assert.fail(JSON.stringify(changes));
     const back = changes.find(([at, text]) => at > lost && text === 'Connected')?.[0] ?? assert.fail(JSON.stringify(changes));
     test.diagnostic(`screen gone for ${back - lost} ms; move ${tookMs} ms; pause by libvirt ${downtimeMs} ms`);

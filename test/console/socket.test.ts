@@ -246,6 +246,14 @@ describe('an open screen ends', () => {
     assert.equal(await closed, closeCode.gone);
   });
 
+  it('when its instance is on another host: that host’s end of it may hang for long', async () => {
+    const { url } = await attach({ recheckMs: 50 });
+    const socket = await mustOpen({ as: client, ticket: await ticketFor(client), at: url, origin: url });
+    const closed = closing(socket);
+    await cloud.portal.deps.db.execute('UPDATE instances SET host_id = ? WHERE id = ?', [crypto.randomUUID(), instance.id]);
+    assert.equal(await closed, closeCode.moved);
+  });
+
   it('when the VNC server ends it, after passing on what it said last', async () => {
     serve = (socket) => { socket.end('last words'); };
     const socket = await mustOpen({ as: client, ticket: await ticketFor(client) });
