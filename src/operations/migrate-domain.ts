@@ -68,6 +68,12 @@ const firstLookMs = 150;
 /** How long hosts get to tidy up by themselves, milliseconds. A host that lost its peer notices by keepalive, 20 to 30 s. */
 const tidyMs = 40_000;
 
+/**
+ * How long an answer is waited for while the source says that nothing goes on, milliseconds. Shorter than its own attempt to
+ * connect to a target that swallows everything: its words about that would never be heard.
+ */
+const deafMs = 150_000;
+
 /** The URI by which other hosts reach it; undefined: there is none. */
 export function destinationUri(host: Pick<Host, 'uri' | 'migrationUri'>): string | undefined {
   try {
@@ -94,6 +100,8 @@ class Migration {
   #poke = new AbortController();
   #gaveUp: 'cancelled' | 'timeout' | null = null;
   #postCopy = false;
+  /** a host has said that it cannot; moves go on without */
+  #noPostCopy = false;
   #failure: Sentence | null;
   #begunAt: number | null;
   #offline: boolean | null;
@@ -206,7 +214,8 @@ class Migration {
   // ── beginning and following ─────────────────────────────────────────────────────────────────────────────────────
 
   async #attempt({ source, target, here }: Look): Promise<void> {
-    const { uuid, settings, copiedDisks, clock } = this.move;
+    const { uuid, copiedDisks, clock } = this.move;
+    const settings = this.#noPostCopy ? { ...this.move.settings, postCopyAfterSeconds: 0 } : this.move.settings;
     const { hypervisor } = source;
     const uri = destinationUri(target.host);
     if (hypervisor === null) throw new HostFencedError(source.host.name);
@@ -222,12 +231,18 @@ class Migration {
     }
     if (kind === 'live') await this.#setDowntime(hypervisor);
     let ended = false;
-    const call = hypervisor.domain.migrate(uuid, { destinationUri: uri, ...migrateInput(kind, uri, settings, copiedDisks) }, { signal: this.#left.signal })
+    let idleSince: number | null = null;
+    const deaf = new AbortController();
+    const signal = AbortSignal.any([this.#left.signal, deaf.signal]);
+    const call = hypervisor.domain.migrate(uuid, { destinationUri: uri, ...migrateInput(kind, uri, settings, copiedDisks) }, { signal })
       .catch((error: unknown) => this.#onFailure(error, source.host, target.host))
       .finally(() => { ended = true; });
     for (let wait = firstLookMs; !ended; wait = lookMs) {
       await Promise.race([call, this.#pause(wait)]);
-      if (!ended) await this.#tend(hypervisor);
+      if (ended || (await this.#tend(hypervisor))) idleSince = null;
+      else idleSince ??= clock.now();
+      // nothing goes on there, and nobody says so: the answer was lost
+      if (idleSince !== null && clock.now() - idleSince > deafMs) deaf.abort();
     }
     await call;
   }
@@ -239,6 +254,11 @@ class Migration {
     if (isHostBusy(error)) return this.#pause(1000);
     if (!(error instanceof LibvirtError)) throw error;
     if (isOperationAborted(error) && this.#gaveUp !== null) return;
+    // QEMU may not use userfaultfd there (vm.unprivileged_userfaultfd); that is no reason not to move at all
+    if (!this.#noPostCopy && this.move.settings.postCopyAfterSeconds > 0 && /post-?copy is not supported/i.test(error.message)) {
+      this.#noPostCopy = true;
+      return this.move.log.warn({ domain: this.move.uuid, source: source.id, target: target.id, reason: error.message }, 'no post-copy between these hosts');
+    }
     this.move.log.warn({ domain: this.move.uuid, source: source.id, target: target.id, err: error }, 'move failed');
     this.#failure = explainMigrateError(error, source, target);
     this.move.failed(this.#failure);
@@ -259,7 +279,7 @@ class Migration {
     const call = { signal: this.#left.signal };
     try {
       if (this.#gaveUp !== null && !this.#postCopy) await quietly(source.domain.abortJob(uuid, call));
-      else if (settings.postCopyAfterSeconds > 0 && this.#elapsedSeconds() > settings.postCopyAfterSeconds && !this.#postCopy) {
+      else if (settings.postCopyAfterSeconds > 0 && !this.#noPostCopy && this.#elapsedSeconds() > settings.postCopyAfterSeconds && !this.#postCopy) {
         this.#postCopy = await quietly(source.domain.migrateStartPostCopy(uuid, call));
       }
       const stats = await source.domain.getJobStats(uuid, {}, call);

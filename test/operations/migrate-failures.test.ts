@@ -15,6 +15,7 @@ import { selectMove } from '../../src/store/moves.ts';
 import { selectOperation, selectOperationSteps } from '../../src/store/operations.ts';
 import { updateSettings } from '../../src/store/settings.ts';
 import type { Cloud } from '../helpers/cloud.ts';
+import { FakeError } from '../helpers/fake-libvirtd/errors.ts';
 import type { FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import type { MigrationPhase } from '../helpers/fake-libvirtd/migration.ts';
 import { createMoveCloud, hostOf, move, type MoveCloudOptions } from '../helpers/moves.ts';
@@ -98,6 +99,14 @@ describe('a move that fails', () => {
     await until(isMoving);
     await until(async () => (await selectMove(cloud.db, operation.id)).dirtyBytesPerSecond !== null);
     assert.equal((await selectMove(cloud.db, operation.id)).dirtyBytesPerSecond, 10_000 * 4096);
+    await expectEnd(operation.id, { operation: 'done', move: 'done', on: 1 - from });
+  });
+
+  it('because a host has no post-copy, goes on without', async () => {
+    await start();
+    await updateSettings(cloud.db, 'migration', { ...defaultSettings.migration, postCopyAfterSeconds: 1 }, null, Date.now());
+    source().host.migrations.fail('prepare', new FakeError(1, 10, "internal error: unable to execute QEMU command 'migrate-set-capabilities': Postcopy is not supported"));
+    const { operation } = await move(cloud, instance);
     await expectEnd(operation.id, { operation: 'done', move: 'done', on: 1 - from });
   });
 
