@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { catalogue } from '../src/web/locales/index.ts';
+import { say } from '../src/errors.ts';
+import { catalogue, sentenceText, translator } from '../src/web/locales/index.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
@@ -27,6 +28,11 @@ describe('the catalogue', () => {
     const latinOnly = Object.entries(catalogue).filter(([, [english, chinese]]) => /[a-z]{4}/i.test(english.replace(/{{\w+}}/g, '')) && english === chinese).map(([key]) => key);
     // names and technical words are the same in both; sentences are not
     assert.deepEqual(latinOnly.filter((key) => (catalogue[key]?.[0] ?? '').includes(' ') && !/^[\w@.:/{}<>\- ]{0,40}$/.test(catalogue[key]?.[0] ?? '')), []);
+  });
+
+  it('keeps what people typed as they typed it', () => {
+    const words = '$5 saved, $t(nav.home) {{why}} $nav';
+    assert.equal(sentenceText(translator('en'), say('moves.why.words', { words })), words);
   });
 
   it('knows every key that sources, views and scripts name', () => {

@@ -96,7 +96,8 @@ export function translator(language: Language): Translate {
 export function sentenceText(t: Translate, sentence: Sentence): string {
   const params = Object.entries(sentence.params ?? {}).map(([name, value]): [string, string | number] => [
     name,
-    typeof value === 'string' && value.startsWith('$') ? t(value.slice(1)) : value,
+    // what a person typed may begin like that too
+    typeof value === 'string' && value.startsWith('$') && value.slice(1) in catalogue ? t(value.slice(1)) : value,
   ]);
   return t(sentence.key, Object.fromEntries(params));
 }
