@@ -6,6 +6,7 @@ import { purgeConsoleTickets } from '../store/console-tickets.ts';
 import { deleteExpiredIdempotencyKeys } from '../store/idempotency-keys.ts';
 import { trimHostEvents } from '../store/host-events.ts';
 import { trimInstanceEvents } from '../store/instance-events.ts';
+import { deleteMovesEndedBefore } from '../store/moves.ts';
 import { deleteEndedOperations } from '../store/operations.ts';
 import { purgeRateLimits } from '../store/rate-limits.ts';
 import { deleteSampleSubject, selectOrphanSubjects } from '../store/sample-subjects.ts';
@@ -17,6 +18,8 @@ import { deleteSuggestionsEndedBefore } from '../store/suggestions.ts';
 const batchRows = 500;
 /** How long an operation that has ended can be looked at. The audit log goes further back. */
 const operationsKeptMs = 90 * 86_400_000;
+/** Where an instance was a year ago, somebody may still ask. */
+const movesKeptMs = 400 * 86_400_000;
 /** A subject is written before its owner, in one transaction; on MySQL Cluster a reader may see the first half alone. */
 const subjectGraceMs = 3_600_000;
 
@@ -31,6 +34,7 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     diaryEntries: await inBatches(signal, () => trimInstanceEvents(db, batchRows)),
     hostEvents: await inBatches(signal, () => trimHostEvents(db, batchRows)),
     operations: await inBatches(signal, () => deleteEndedOperations(db, now - operationsKeptMs, batchRows)),
+    moves: await inBatches(signal, () => deleteMovesEndedBefore(db, now - movesKeptMs, batchRows)),
     suggestions: await inBatches(signal, () => deleteSuggestionsEndedBefore(db, now - operationsKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };

@@ -208,6 +208,11 @@ export async function updateMoveProgress(db: Db, id: string, progress: MoveProgr
   );
 }
 
+/** Forgets moves that ended before then, a batch at a time. Returns how many. */
+export async function deleteMovesEndedBefore(db: Db, before: number, limit = 500): Promise<number> {
+  return (await db.execute('DELETE FROM moves WHERE ended_at < ? LIMIT ?', [before, limit])).affectedRows;
+}
+
 export interface MoveEnd {
   readonly state: Extract<MoveState, 'done' | 'failed' | 'cancelled'>;
   readonly at: number;
