@@ -214,8 +214,9 @@ async function raiseAlarm(run: StepRun, error: NeedsPersonError): Promise<void> 
 
 async function recordHost(run: StepRun): Promise<void> {
   const move = await moveOf(run);
-  const target = await openSide(run, move.toHostId);
-  const { state, consolePort } = await observeDomain(target.hypervisor, move.instanceId, { signal: run.signal });
+  const { hypervisor } = await sideOf(run, move.toHostId);
+  // it arrived, and its new host is gone already: it can be started elsewhere from there
+  const { state, consolePort } = hypervisor === null ? { state: 'stopped' as const, consolePort: null } : await observeDomain(hypervisor, move.instanceId, { signal: run.signal });
   run.remember({ observed: state, consolePort });
   const { returnHostId, thenStart = false } = run.input as MigrateInput;
   if (thenStart && state === 'stopped') run.remember({ thenStart });

@@ -190,6 +190,8 @@ class Migration {
 
   async #where({ source, target, here, there }: Look): Promise<'moving' | 'stayed' | 'arrived' | 'nowhere' | 'unsettled'> {
     const where = whereabouts(here, there, this.#offline === true);
+    // the source has forgotten it, as it does when it has arrived; there it was lost with its new host
+    if (where === 'nowhere' && this.#begunAt !== null && target.hypervisor === null && source.hypervisor !== null) return 'arrived';
     if (where === 'both') throw new NeedsPersonError('both', source.host.name, target.host.name);
     if (where !== 'unsettled') {
       this.#unsettledSince = null;

@@ -211,6 +211,20 @@ describe('a host that dies in the middle of a move', () => {
     assert.deepEqual([hostOf(cloud, after), after.state, runsOn()], [1 - from, 'running', [1 - from]]);
   });
 
+  it('the target, just after it runs it, and it is proven gone: it has arrived, and is off there', async () => {
+    await start();
+    const release = source().host.migrations.hold('confirm');
+    const { operation } = await move(cloud, instance);
+    await until(() => runsOn().includes(1 - from));
+    await target().powerOff();
+    release();
+    await until(() => isWaiting(operation.id));
+    await fence(1 - from);
+    assert.equal((await cloud.ended(operation.id)).state, 'done');
+    const after = await cloud.instance(instance.id);
+    assert.deepEqual([hostOf(cloud, after), after.state, runsOn()], [1 - from, 'stopped', []]);
+  });
+
   async function fence(index: number): Promise<void> {
     const id = cloud.hostIds[index] ?? '';
     await updateHostContact(cloud.db, id, { state: 'unreachable', at: Date.now(), reason: 'silent' });
