@@ -1,18 +1,19 @@
 // A fenced host that answers again. What was restarted elsewhere meanwhile may lie or even run there still, so it is not
-// used before it is clean: the same machine, and none of our domains on it but those whose record says here.
+// used before it is clean: the same machine, and none of our domains on it but those whose record says here, and those that
+// nobody else may have.
 import { randomUUID } from 'node:crypto';
 import { say } from '../errors.ts';
 import { readCapabilities } from '../libvirt/capabilities-xml.ts';
-import { instanceNamespace } from '../libvirt/domain-xml.ts';
-import { isNoDomain } from '../libvirt/errors.ts';
 import type { CallOptions, DomainRef, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
 import type { Instance } from '../model/instance.ts';
+import { selectOptionalBurnIn } from '../store/burn-ins.ts';
 import { insertHostEvent } from '../store/host-events.ts';
-import { claimHostCheckedIn, selectOptionalHost, updateFencedReason } from '../store/hosts.ts';
+import { claimHostCheckedIn, selectHosts, selectOptionalHost, updateFencedReason } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectInstancesByIds } from '../store/instances.ts';
-import { updateOperationsOfHostReady } from '../store/operations.ts';
+import { selectOptionalMove } from '../store/moves.ts';
+import { selectOperationsByInstance, updateOperationsOfHostReady } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { ensureOff, ensureUndefined } from './domain.ts';
 import { reconcileHost } from './reconcile.ts';
@@ -51,6 +52,9 @@ async function clean(deps: OperationDeps, host: Host, signal: AbortSignal): Prom
   const hypervisor = deps.hosts.host(host.id);
   const { hostUuid } = readCapabilities(await hypervisor.node.getCapabilities(options));
   if (host.hostUuid !== null && hostUuid !== host.hostUuid) throw new Error(`another machine answers at this address: ${hostUuid ?? 'one without UUID'} instead of ${host.hostUuid}`);
+  const twin = (await selectHosts(deps.db)).find((other) => other.id !== host.id && other.hostUuid !== null && other.hostUuid === hostUuid);
+  // what lives there would be taken for what was left behind here
+  if (twin !== undefined) throw new Error(`host ${twin.name} is the same machine`);
   // first the host, then our records: what is recorded here after the host answered is not taken for a stray
   const domains = await hypervisor.domain.listAll(options);
   const instances = new Map((await selectInstancesByIds(deps.db, domains.map((domain) => domain.uuid))).map((instance) => [instance.id, instance]));
@@ -61,7 +65,7 @@ async function clean(deps: OperationDeps, host: Host, signal: AbortSignal): Prom
     const instance = instances.get(domain.uuid);
     if (instance !== undefined && mayStay(instance, host)) {
       kept.push(instance.id);
-    } else if (instance !== undefined || (await isOurs(hypervisor, domain, options))) {
+    } else if (instance === undefined ? await wasOurs(deps, domain.uuid) : !(await mayBeTheOnlyCopy(deps, instance, host))) {
       await remove(deps, host, hypervisor, domain, instance, signal);
       removed.push(domain.name);
     }
@@ -74,13 +78,18 @@ function mayStay(instance: Instance, host: Host): boolean {
   return instance.hostId === host.id && instance.state !== 'creating' && instance.operationKind !== 'instance-delete';
 }
 
-async function isOurs(hypervisor: Hypervisor, domain: DomainRef, options: CallOptions): Promise<boolean> {
-  try {
-    return (await hypervisor.domain.getMetadata(domain.uuid, instanceNamespace, options)) !== undefined;
-  } catch (error) {
-    if (isNoDomain(error)) return false;
-    throw error;
-  }
+/** Its move here has not ended, and asks both hosts itself; or its home does not know it any more. What is left of it is not ours to end. */
+async function mayBeTheOnlyCopy({ db }: OperationDeps, { operationId, operationKind, state }: Instance, host: Host): Promise<boolean> {
+  if (operationId === null) return state === 'lost';
+  return operationKind === 'instance-migrate' && (await selectOptionalMove(db, operationId))?.toHostId === host.id;
+}
+
+/**
+ * It was an instance of ours, and is gone. One that we have never heard of may be another portal's, or younger than the
+ * backup that our records come from: it is reported, and nothing more.
+ */
+async function wasOurs({ db }: OperationDeps, uuid: string): Promise<boolean> {
+  return (await selectOperationsByInstance(db, uuid, 1)).length > 0 || (await selectOptionalBurnIn(db, uuid)) !== undefined;
 }
 
 async function remove(deps: OperationDeps, host: Host, hypervisor: Hypervisor, domain: DomainRef, instance: Instance | undefined, signal: AbortSignal): Promise<void> {

@@ -94,6 +94,8 @@ async function endSecondCopy(deps: OperationDeps, host: Host, stray: DomainRef, 
   if (stray.id < 0 || homeId === null || !deps.hosts.has(homeId)) return;
   const home = await selectOptionalHost(deps.db, homeId);
   if (home === undefined || home.state === 'fenced') return;
+  // one machine with two names answers twice for its only copy
+  if (home.hostUuid === null || host.hostUuid === null || home.hostUuid === host.hostUuid) return;
   const runs = async (hypervisor: Hypervisor): Promise<boolean> => (await hypervisor.domain.getState(instance.id, options)).state === 'running';
   const { domain } = deps.hosts.host(host.id);
   try {
