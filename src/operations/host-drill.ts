@@ -8,7 +8,7 @@ import type { Host } from '../model/host.ts';
 import type { Recovery } from '../model/recovery.ts';
 import type { User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
-import { insertDrill, selectOptionalDrill, selectRunningDrill, updateDrillEnded, updateDrillReport } from '../store/drills.ts';
+import { claimDrill, insertDrill, selectOptionalDrill, updateDrillEnded, updateDrillReport } from '../store/drills.ts';
 import { insertHostEvent } from '../store/host-events.ts';
 import { selectHost } from '../store/hosts.ts';
 import { selectMovesByBatch } from '../store/moves.ts';
@@ -33,6 +33,8 @@ interface DrillInput {
   /** ms UTC; the power is cut in between */
   readonly notBefore: number | null;
   readonly notAfter: number | null;
+  /** absent: it was asked for before this was kept */
+  readonly acceptUnfit?: boolean;
 }
 
 export const hostDrill: Definition = {
@@ -88,18 +90,22 @@ export async function submitHostDrill(deps: OperationDeps, host: Host, { actor, 
   if (!availability.enabled) refuse(say('drill.refused.off'));
   if (host.fenceAgent === null) refuse(say('drill.refused.no-agent', { host: host.name }));
   if (host.state !== 'up') refuse(say('drill.refused.not-up', { host: host.name }));
-  if ((await selectRunningDrill(deps.db)) !== undefined) refuse(say('drill.refused.running'));
-  const foreseen = await foreseeLoss(deps, host);
-  if (foreseen.unfitInAll > 0 && !acceptUnfit) refuse(say('drill.refused.unfit', { total: foreseen.unfitInAll }));
+  if (!acceptUnfit) await expectRoom(deps, host);
   const id = randomUUID();
   const startedAt = deps.clock.now();
-  const input: DrillInput = { hostId: host.id, notBefore, notAfter };
+  const input: DrillInput = { hostId: host.id, notBefore, notAfter, acceptUnfit };
   await deps.db.transaction(async (tx) => {
-    await insertDrill(tx, { id, hostId: host.id, hostName: host.name, mode: 'real', state: 'running', userId: actor.id, startedAt, endedAt: null, report: emptyDrillReport });
+    const drill: Drill = { id, hostId: host.id, hostName: host.name, mode: 'real', state: 'running', userId: actor.id, startedAt, endedAt: null, report: emptyDrillReport };
+    if (!(await claimDrill(tx, drill))) refuse(say('drill.refused.running'));
     await insertOperation(tx, { id, kind: 'host-drill', instanceId: null, hostId: null, userId: actor.id, input, stepNames: hostDrill.steps.map((step) => step.name), createdAt: startedAt });
   });
   deps.wake();
   return id;
+}
+
+async function expectRoom(deps: OperationDeps, host: Host): Promise<void> {
+  const { unfitInAll } = await foreseeLoss(deps, host);
+  if (unfitInAll > 0) throw new AppError('conflict', say('drill.refused.unfit', { total: unfitInAll }));
 }
 
 // ── steps ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -131,6 +137,8 @@ async function powerOff(run: StepRun): Promise<void> {
   // somebody else's trouble is no drill; after a restart of the portal it is our own
   if (offAt === undefined && host.state !== 'up') throw new AppError('conflict', say('drill.refused.not-up', { host: host.name }));
   if (offAt === undefined) {
+    // its window may have opened days after it was asked for, and another host may be lost now
+    if (inputOf(run).acceptUnfit !== true) await expectRoom(deps, host);
     await note(run, { offAt: deps.clock.now() });
     await insertHostEvent(deps.db, { id: operation.id, hostId: host.id, at: deps.clock.now(), kind: 'drill', userId: operation.userId, sentence: say('drill.event.off') });
   }

@@ -41,6 +41,19 @@ export async function insertDrill(db: Db, drill: Drill): Promise<void> {
   );
 }
 
+/** Where real drills take their turn, beside the moves' place in the same table. */
+const drillGuard = 2;
+
+/** As insertDrill, of a real one. false: another one goes on; of two that are asked for at the same moment the second sees the first. */
+export async function claimDrill(tx: Db, drill: Drill): Promise<boolean> {
+  await tx.execute('INSERT INTO move_guard (id) VALUES (?) ON DUPLICATE KEY UPDATE id = id', [drillGuard]);
+  // a locking read: a plain one may show the drills as they were before the guard was ours
+  const others = await tx.query("SELECT id FROM drills WHERE state = 'running' AND id <> ? LIMIT 1 FOR UPDATE", [drill.id]);
+  if (others.length > 0) return false;
+  await insertDrill(tx, drill);
+  return true;
+}
+
 export async function selectOptionalDrill(db: Db, id: string): Promise<Drill | undefined> {
   const [row] = await db.query<DrillRow>(`SELECT ${columns} FROM drills WHERE id = ?`, [id]);
   return row && toDrill(row);

@@ -87,6 +87,25 @@ describe('a real drill', () => {
     await lost.until(async () => (await latest()).state === 'done', 'it is done');
   });
 
+  it('is one at a time, also when two are asked for at the same moment', async () => {
+    await begin({ fenced: [0, 1, 2, 3] });
+    const hosts = await Promise.all([0, 1, 2, 3].map((index) => lost.host(index)));
+    const asked = await Promise.allSettled(hosts.map((host) => submitHostDrill(lost.cloud.deps, host, { actor: lost.cloud.user, notBefore: Date.now() + 3_600_000, notAfter: null, acceptUnfit: true })));
+    assert.equal(asked.filter(({ status }) => status === 'fulfilled').length, 1);
+    assert.equal((await selectDrills(lost.cloud.db, 10)).length, 1);
+  });
+
+  it('leaves the host on when its window opens and its machines have no other place any more', async () => {
+    await begin();
+    const one = await lost.runningOn(0);
+    const id = await drill({ notBefore: lost.cloud.deps.clock.now() + 3_600_000 });
+    await lost.cloud.db.execute("UPDATE hosts SET wish = 'maintenance' WHERE id <> ?", [lost.cloud.hostIds[0] ?? '']);
+    lost.cloud.time.ahead += 3_600_001;
+    const operation = await lost.cloud.ended(id);
+    assert.deepEqual([operation.state, operation.error?.key], ['failed', 'drill.refused.unfit']);
+    assert.deepEqual([await lost.machines[0]?.calls(), lost.runsOn(one.id)], [[], [0]]);
+  });
+
   it('is refused without an agent, and while the host is away or recovering is switched off', async () => {
     await begin({ fenced: [] });
     assert.equal(await refused(drill()), 'drill.refused.no-agent');
