@@ -38,8 +38,8 @@ describe('domain XML', () => {
     assert.deepEqual(parseDomainXml(buildDomainXml(large)), {
       uuid: large.uuid, name: 'i-2', virtType: 'kvm', instanceId: 'a2', owner: 'b&b', vnc: { address: '0.0.0.0', port: -1 }, vcpus: 8, memoryMib: 16_384,
       disks: [
-        { device: 'disk', path: '/srv/vms/i-1.qcow2', format: 'qcow2', target: 'vda', bus: 'virtio' },
-        { device: 'cdrom', path: '/srv/vms/seed.iso', format: 'raw', target: 'sda', bus: 'sata' },
+        { device: 'disk', path: '/srv/vms/i-1.qcow2', format: 'qcow2', target: 'vda', bus: 'virtio', readonly: false },
+        { device: 'cdrom', path: '/srv/vms/seed.iso', format: 'raw', target: 'sda', bus: 'sata', readonly: true },
       ],
       interfaces: [{ kind: 'bridge', source: 'br0', mac: '52:54:00:77:00:02', device: null }],
     });
