@@ -1,11 +1,15 @@
-// Looks at all the parts and says, for each that is wrong, what to do about it. Changes nothing.
+// Looks at all the parts and says, for each that is wrong, what to do about it. Leaves nothing behind.
 import { readdir, statfs } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import type { Command, CommandDeps } from './admin-command.ts';
+import { createFleet } from './libvirt/fleet.ts';
+import type { Fleet } from './libvirt/hypervisor.ts';
 import { checkHost } from './operations/host-check.ts';
+import { sharingProblem } from './operations/host-findings.ts';
 import type { Host } from './model/host.ts';
 import { selectEnabledImages } from './store/images.ts';
 import { selectHosts } from './store/hosts.ts';
+import { selectPoolsByHost } from './store/storage-pools.ts';
 import { selectRanMigrations, selectServer, selectServerTime } from './store/server.ts';
 import { adminExists } from './store/users.ts';
 import { sentenceText } from './web/locales/index.ts';
@@ -117,22 +121,33 @@ async function* examineHosts(deps: CommandDeps): AsyncGenerator<Finding> {
     yield { what: 'hosts', found: 'none', advice: 'add one at Administration → Hosts, or with `scripts/admin add-host`' };
     return;
   }
-  for (const findings of await Promise.all(hosts.map((host) => examineHost(deps, host)))) yield* findings;
+  // one connection to each, through which the others ask it too
+  const fleet = createFleet(deps.openHost);
+  try {
+    fleet.sync(hosts.map(({ id, uri }) => ({ id, uri })));
+    for (const findings of await Promise.all(hosts.map((host) => examineHost({ ...deps, hosts: fleet }, host)))) yield* findings;
+  } finally {
+    await fleet.close();
+  }
   const images = await selectEnabledImages(deps.db);
   yield images.length === 0
     ? { what: 'images', found: 'none', advice: 'register one at Administration → Images: without it nobody can create an instance' }
     : { what: 'images', found: images.map((image) => image.name).join(', ') };
 }
 
-async function examineHost(deps: CommandDeps, host: Host): Promise<Finding[]> {
+async function examineHost(deps: CommandDeps & { readonly hosts: Fleet }, host: Host): Promise<Finding[]> {
   const what = `host ${host.name}`;
-  const check = await checkHost(deps, host.uri, { hostId: host.id });
+  const chosen = await selectPoolsByHost(deps.db, host.id);
+  const check = await checkHost(deps, host.uri, { hostId: host.id, migrationUri: host.migrationUri, choices: { network: host.network, pools: chosen } });
   if (!check.ok) return [{ what, found: sentenceText(deps.t, check.problem.sentence), advice: sentenceText(deps.t, check.problem.fix) }];
-  const { facts, pools, networks, hasVmxOrSvm } = check.report;
+  const { facts, pools, networks, hasVmxOrSvm, warnings } = check.report;
   const findings: Finding[] = [{ what, found: `libvirt ${facts.libvirtVersion}, QEMU ${facts.qemuVersion}, ${facts.virtType === 'kvm' ? 'KVM' : `software emulation (${hasVmxOrSvm ? 'libvirt offers no KVM' : 'the processor offers no vmx or svm'})`}` }];
   if (!networks.some((network) => network.name === host.network && network.active)) {
     findings.push({ what: `${what}, network`, found: `${host.network} is not active`, advice: `virsh -c '${host.uri}' net-start ${host.network}` });
   }
+  const unshared = chosen.flatMap(({ name, shared }) => pools.filter((pool) => pool.name === name).flatMap((pool) => sharingProblem(pool, shared) ?? []));
+  // what emulates has been said above, and is no fault of a host that cannot do otherwise
+  for (const { sentence, fix } of [...unshared, ...warnings.filter(({ kind }) => kind !== 'no-kvm')]) findings.push({ what, found: sentenceText(deps.t, sentence), advice: sentenceText(deps.t, fix) });
   for (const pool of pools) {
     if (!pool.active) findings.push({ what: `${what}, pool ${pool.name}`, found: 'not active', advice: `virsh -c '${host.uri}' pool-start ${pool.name}` });
     else findings.push(lowOnSpace(`${what}, pool ${pool.name}`, (100 * pool.availableBytes) / Math.max(1, pool.capacityBytes), pool.availableBytes, 'free some space there, or add a pool: guests pause when a pool is full'));

@@ -37,8 +37,9 @@ async function startVnc(greet = 'RFB 003.008\n', types: readonly number[] = [2])
     await once(server, 'listening');
     return server;
   };
-  const servers = [await listen(0)];
-  const { port } = servers[0]?.address() as AddressInfo;
+  const first = await listen(0);
+  const servers = [first];
+  const { port } = first.address() as AddressInfo;
   const close = (): void => servers.forEach((server) => server.close());
   try {
     for (let next = port + 1; next < port + 8; next++) servers.push(await listen(next));
@@ -54,7 +55,7 @@ interface Site extends Cloud { readonly vnc: readonly VncServer[]; burnIn(): Pro
 interface SiteOptions { readonly hosts?: number; readonly sharedPool?: boolean; readonly guest?: 'lives' | 'reads nothing' | 'silent' | 'unanswered' | 'without address'; readonly vnc?: VncServer }
 
 async function createSite({ hosts = 2, sharedPool = true, guest = 'lives', vnc }: SiteOptions = {}): Promise<Site> {
-  const servers = await Promise.all(Array.from({ length: hosts }, () => vnc ?? startVnc()));
+  const servers = await Promise.all(Array.from({ length: hosts }, async () => vnc ?? startVnc()));
   const directory = new FakeDirectory('/srv/default');
   const cloud = await createCloud({
     fakes: servers.map(({ port }) => ({ listen: { tcpPort: 0 }, vncBasePort: port, migrationMs: 60, pools: [sharedPool ? { name: 'default', directory } : { name: 'default' }] })),
