@@ -36,7 +36,7 @@ describe('domain XML', () => {
 
   it('is read back', () => {
     assert.deepEqual(parseDomainXml(buildDomainXml(large)), {
-      uuid: large.uuid, name: 'i-2', virtType: 'kvm', instanceId: 'a2', owner: 'b&b', vnc: { address: '0.0.0.0', port: -1 }, vcpus: 8, memoryMib: 16_384,
+      uuid: large.uuid, name: 'i-2', virtType: 'kvm', machine: 'pc', instanceId: 'a2', owner: 'b&b', vnc: { address: '0.0.0.0', port: -1 }, vcpus: 8, memoryMib: 16_384,
       disks: [
         { device: 'disk', path: '/srv/vms/i-1.qcow2', format: 'qcow2', target: 'vda', bus: 'virtio', readonly: false },
         { device: 'cdrom', path: '/srv/vms/seed.iso', format: 'raw', target: 'sda', bus: 'sata', readonly: true },
