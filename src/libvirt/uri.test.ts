@@ -36,7 +36,7 @@ describe('a libvirt URI', () => {
     ['qemu+ssh://-oProxyCommand=x/system', /not a host name/], ['qemu+ssh://-l@host/system', /not a user name/],
     ['qemu+ssh://host/system?command=/bin/sh', /command is refused/], ['qemu+ssh://host/system?netcat=nc', /netcat is refused/],
     ['qemu+ssh://host/system?proxy=netcat', /proxy is refused/], ['qemu+tls://host/system?no_verify=1', /no_verify is refused/],
-    ['qemu+tls://host/system?n%6f_verify=1', /refused/], ['qemu+ssh://host/system?known_hosts_verify=ignore', /not supported/],
+    ['qemu+tls://host/system?n%6f_verify=1', /refused/], ['qemu+ssh://host/system?COMMAND=/bin/sh', /refused/], ['qemu+ssh://host/system?a=1;Net%43at=nc', /refused/], ['qemu+ssh://host/system?known_hosts_verify=ignore', /not supported/],
     ['qemu+unix:///system?socket=relative', /absolute/], ['qemu+tcp://host/system?name=%zz', /bad escape/],
   ];
   for (const [uri, words] of refused) {

@@ -133,7 +133,8 @@ function splitParameters(query: string | undefined): { own: Map<string, string>;
   const rest: string[] = [];
   for (const pair of (query ?? '').split(/[&;]/).filter((text) => text !== '')) {
     const [name = '', ...value] = pair.split('=');
-    const why = refusedParameters.get(decode(name));
+    // libvirt does not tell capitals from small letters here
+    const why = refusedParameters.get(decode(name).toLowerCase());
     if (why !== undefined) throw new InvalidUriError(`parameter ${name} is refused: ${why}`);
     if (ownParameters.has(name)) own.set(name, decode(value.join('=')));
     else rest.push(pair);

@@ -77,6 +77,8 @@ const deafMs = 150_000;
 /** The URI by which other hosts reach it; undefined: there is none. */
 export function destinationUri(host: Pick<Host, 'uri' | 'migrationUri'>): string | undefined {
   try {
+    // the other host's libvirt gets it as it is: what a row says was not always checked as it is now
+    if (host.migrationUri !== null) parseUri(host.migrationUri);
     return host.migrationUri ?? peerUri(host.uri);
   } catch (error) {
     if (error instanceof InvalidUriError) return undefined;
