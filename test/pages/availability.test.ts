@@ -71,9 +71,19 @@ describe('fence agents', () => {
     const { text } = await admin.get(fencing(0));
     assertHides(text, new RegExp(secret));
     assertShows(text, /leave empty to keep it/);
-    assertStatus(await admin.post(fencing(0), { agent: 'fence_test', 'parameter:directory': machine.directory }), 303);
+    assertStatus(await admin.post(fencing(0), { agent: 'fence_test', 'parameter:directory': machine.directory, 'parameter:ssl': '1', 'parameter:method': 'cycle' }), 303);
     const fence = await selectOptionalFence(db(), hostIds[0] ?? '');
     assert.deepEqual(cloud.portal.deps.operations.fencing.open(hostIds[0] ?? '', fence?.sealed ?? Buffer.alloc(0)), { password: secret });
+  });
+
+  it('send no stored password to another address, or in another way', async () => {
+    const before = await selectOptionalFence(db(), hostIds[0] ?? '');
+    for (const change of [{ 'parameter:directory': '/tmp' }, { 'parameter:ssl': '0' }, { 'parameter:ssl': '' }, { 'parameter:ipport': '1' }]) {
+      const refused = await admin.post(fencing(0), { agent: 'fence_test', 'parameter:directory': machine.directory, 'parameter:ssl': '1', ...change });
+      assertStatus(refused, 422);
+      assertShows(refused.text, /Enter it again/);
+    }
+    assert.deepEqual(await selectOptionalFence(db(), hostIds[0] ?? ''), before);
   });
 
   it('are tested by asking alone', async () => {

@@ -109,10 +109,11 @@ export const availability = defineMessages({
   'fencing.agents-default': ['(the agent’s default)', '（代理程式預設值）'],
   'fencing.boolean.0': ['no', '否'],
   'fencing.boolean.1': ['yes', '是'],
-  'fencing.kept': ['stored; leave empty to keep it', '已儲存，留空則不變更'],
+  'fencing.kept': ['stored; leave empty to keep it as long as the address stays', '已儲存，位址不變時留空即可沿用'],
   'fencing.default': ['default: {{value}}', '預設：{{value}}'],
   'fencing.more': ['{{n}} more parameters', '其他 {{n}} 個參數'],
   'fencing.withheld': ['Parameters that name programs or files to be run are not offered. Passwords are stored encrypted.', '指定執行程式或檔案的參數不提供設定。密碼以加密方式儲存。'],
+  'fencing.retype': ['Enter it again: the stored one is kept only where it was meant for.', '請重新輸入：已儲存的密碼僅限原本的設定使用。'],
   'fencing.bad-value': ['At most 500 characters on one line, with no word that begins with “-”.', '最多 500 個字元、不可換行，且不可有以「-」開頭的字。'],
   'fencing.too-long': ['That is more than can be stored. Leave out what has its default.', '內容過長，無法儲存。請省略使用預設值的參數。'],
 

@@ -15,6 +15,9 @@ export interface FenceField extends FenceParameter {
 /** What nearly every machine needs; agents have up to sixty parameters. */
 const common = /^(?:ip|ipport|plug|username|password|lanplus|auth|method|ssl|ssl_insecure|ssh|identity_token|community|directory|systems_uri)$/;
 
+/** What changes neither whom the agent logs in to nor how: with any other change a stored password would go where its owner did not send it. */
+const harmless = /^(?:plug|method|retry_on|[a-z_]+_(?:timeout|wait))$/;
+
 const nameOf = (parameter: string): string => `parameter:${parameter}`;
 
 export function fieldOf(
@@ -29,7 +32,12 @@ export type FenceFormResult =
   | { readonly ok: true; readonly parameters: Record<string, string>; /** null: the stored one stays */ readonly secrets: Record<string, string | null> }
   | { readonly ok: false; readonly fields: Record<string, Sentence> };
 
-export function parseFenceForm(description: { readonly parameters: readonly FenceParameter[] }, typed: Readonly<Record<string, string>>, kept: ReadonlySet<string>): FenceFormResult {
+export interface StoredFence {
+  readonly parameters: Readonly<Record<string, string>>;
+  readonly secretNames: ReadonlySet<string>;
+}
+
+export function parseFenceForm(description: { readonly parameters: readonly FenceParameter[] }, typed: Readonly<Record<string, string>>, stored: StoredFence): FenceFormResult {
   const fields: Record<string, Sentence> = {};
   const parameters: Record<string, string> = {};
   const secrets: Record<string, string | null> = {};
@@ -40,12 +48,19 @@ export function parseFenceForm(description: { readonly parameters: readonly Fenc
     const complaint = value === '' ? undefined : complaintOf(parameter, value);
     if (complaint !== undefined) fields[field] = complaint;
     else if (value === '') {
-      if (parameter.secret && kept.has(parameter.name)) secrets[parameter.name] = null;
+      if (parameter.secret && stored.secretNames.has(parameter.name)) secrets[parameter.name] = null;
       else if (parameter.required && parameter.default === null) fields[field] = say('form.required');
     } else if (parameter.secret) secrets[parameter.name] = value;
     else parameters[parameter.name] = value;
   }
+  if (goesElsewhere(stored.parameters, parameters)) {
+    for (const [name, value] of Object.entries(secrets)) if (value === null) fields[nameOf(name)] = say('fencing.retype');
+  }
   return Object.keys(fields).length > 0 ? { ok: false, fields } : { ok: true, parameters, secrets };
+}
+
+function goesElsewhere(before: Readonly<Record<string, string>>, after: Readonly<Record<string, string>>): boolean {
+  return Object.keys({ ...before, ...after }).some((name) => !harmless.test(name) && before[name] !== after[name]);
 }
 
 function complaintOf({ type, options, secret }: FenceParameter, value: string): Sentence | undefined {

@@ -33,8 +33,8 @@ export function saveFence(deps: WebDeps): Route['handler'] {
     noteAudit(req, { target: host.name, detail: agent.slice(0, 64) });
     const { description } = await describeFenceAgents(deps.operations, agent);
     if (description === undefined) throw new AppError('invalid', say('fencing.no-agent', { agent: agent.slice(0, 64) }));
-    const kept = await fenceSecretNames(deps.operations, host.id, agent);
-    const form = parseFenceForm(description, typed, kept.names);
+    const [kept, before] = await Promise.all([fenceSecretNames(deps.operations, host.id, agent), selectOptionalFence(deps.db, host.id)]);
+    const form = parseFenceForm(description, typed, { parameters: before?.parameters ?? {}, secretNames: kept.names });
     if (!form.ok) return page(deps, req, res, host, agent, { typed, fields: form.fields });
     await setFence(deps.operations, host, { agent, parameters: form.parameters, secrets: form.secrets });
     flash(req, 'success', say('fencing.saved', { host: host.name }));
