@@ -102,11 +102,17 @@ export function sentenceText(t: Translate, sentence: Sentence): string {
   return t(sentence.key, Object.fromEntries(params));
 }
 
+/** How hosts reach each other and where their files lie, in sentences about a move that its machine's owner reads too. */
+const placesOfHosts = ['address', 'path'] as const;
+
 /**
  * A Sentence as its reader may see it. `reason` holds libvirt's or the system's own words, which may name files of a host
  * and other people's machines: only admins read those.
  */
 export function sentenceFor(role: Role | undefined, t: Translate, sentence: Sentence): string {
-  if (role === 'admin' || sentence.params?.['reason'] === undefined) return sentenceText(t, sentence);
-  return sentenceText(t, { ...sentence, params: { ...sentence.params, reason: '$hypervisor.reason-for-admins' } });
+  const { key, params } = sentence;
+  if (role === 'admin' || params === undefined) return sentenceText(t, sentence);
+  const hidden = key.startsWith('migration.') ? placesOfHosts.filter((name) => name in params).map((name) => [name, '…']) : [];
+  const reason = params['reason'] === undefined ? {} : { reason: '$hypervisor.reason-for-admins' };
+  return sentenceText(t, { ...sentence, params: { ...params, ...Object.fromEntries(hidden), ...reason } });
 }
