@@ -127,9 +127,26 @@ export function isFenceValue(value: string): boolean {
   return isFenceSecret(value) && (/^-?\d+$/.test(value) || !/(?:^|\s)["'\\]*-/.test(value));
 }
 
-/** Agents repeat their options in their complaints. */
-function redact(text: string, { secrets }: FenceTarget): string {
+/** Agents repeat their options in their complaints, and those of the programs and sites that they call. */
+function redact(text: string, { parameters, secrets }: FenceTarget): string {
   let clean = text;
-  for (const secret of Object.values(secrets)) if (secret !== '') clean = clean.replaceAll(secret, '***');
+  for (const secret of Object.values(secrets).filter((each) => each !== '')) {
+    for (const form of writtenForms(secret, parameters['username'] ?? '')) clean = clean.replaceAll(form, '***');
+  }
   return clean.slice(-500);
 }
+
+/** A secret as it is, and as Python, a shell, JSON, a URL or HTTP's Authorization writes it. */
+function writtenForms(secret: string, user: string): Set<string> {
+  const python = secret.replaceAll('\\', '\\\\');
+  const quoted = python.replaceAll("'", "\\'");
+  const json = JSON.stringify(secret).slice(1, -1);
+  const url = encodeURIComponent(secret).replace(/[!'()*]/g, (each) => `%${hex(each)}`);
+  return new Set([
+    secret, python, quoted, [...quoted].map((each) => (each > '~' ? [...Buffer.from(each)].map((byte) => `\\x${byte.toString(16)}`).join('') : each)).join(''),
+    secret.replaceAll("'", `'"'"'`), json, json.replace(/[^ -~]/g, (each) => `\\u${hex(each).padStart(4, '0').toLowerCase()}`),
+    encodeURIComponent(secret), url, url.replaceAll('%2F', '/'), url.replaceAll('%20', '+'), Buffer.from(`${user}:${secret}`).toString('base64'), Buffer.from(secret).toString('base64'),
+  ]);
+}
+
+const hex = (character: string): string => character.charCodeAt(0).toString(16).toUpperCase();

@@ -58,6 +58,26 @@ describe('a fence agent', () => {
     assert.equal(await refusal(testFencing().status(target({ parameters: { directory: '/nowhere' } }))), 'fencing.failed');
   });
 
+  it('that complains carries no password in another writing either', async () => {
+    // by Python, its shlex, json, urllib and base64
+    const forms = [
+      String.raw`it's /a\"b" ü!`, String.raw`it\'s /a\\"b" ü!`, String.raw`it\'s /a\\"b" \xc3\xbc!`, String.raw`it'"'"'s /a\"b" ü!`, String.raw`it's /a\\\"b\" \u00fc!`, String.raw`it's /a\\\"b\" ü!`,
+      'it%27s%20/a%5C%22b%22%20%C3%BC%21', 'it%27s%20%2Fa%5C%22b%22%20%C3%BC%21', 'it%27s+%2Fa%5C%22b%22+%C3%BC%21', 'YWRtaW46aXQncyAvYVwiYiIgw7wh',
+    ];
+    const directory = await mkdtemp(join(tmpdir(), 'agents-'));
+    try {
+      await writeFile(join(directory, 'said'), forms.map((form, index) => `${index}<${form}>`).join('\n'));
+      await writeFile(join(directory, 'fence_tells'), `#!/bin/sh\ncat '${directory}/said' >&2\nexit 1\n`);
+      await chmod(join(directory, 'fence_tells'), 0o755);
+      const fencing = createFencing({ directories: [directory], sessionSecret: secret });
+      const error: unknown = await fencing.status({ agent: 'fence_tells', parameters: { username: 'admin' }, secrets: { password: forms[0] ?? '' } }).catch((reason: unknown) => reason);
+      assert.ok(error instanceof AppError);
+      assert.equal(error.sentence.params?.['reason'], forms.map((_form, index) => `${index}<***>`).join('\n'));
+    } finally {
+      await rm(directory, { recursive: true });
+    }
+  });
+
   it('that hangs is ended with its children', async () => {
     await machine.fault('hang', true);
     assert.equal(await refusal(testFencing({ actionMs: 500 }).powerOff(target())), 'fencing.timeout');
