@@ -45,9 +45,9 @@ export interface OperationStep {
   readonly error: Sentence | null;
 }
 
-/** An owner who could stop a move could stop a maintenance. */
+/** An owner who could stop a move could stop a maintenance; and who is no admin any more stops nothing of what they did to hosts. */
 export function mayCancel(role: Role, { kind }: Pick<Operation, 'kind'>): boolean {
-  return role === 'admin' || (kind !== 'instance-migrate' && kind !== 'instance-recover');
+  return role === 'admin' || !(kind === 'instance-migrate' || kind === 'instance-recover' || kind.startsWith('host-'));
 }
 
 export function isEnded(state: OperationState): boolean {
