@@ -26,7 +26,7 @@ export interface AgentDescription {
  * And what we set ourselves, or what would make the agent talk.
  */
 const withheld = /[_-](?:script|path|prompt|cmd)$|^(?:path|exec|openrc|kubeconfig|logfile|status_file|debug_file|boto3_debug|ssh[_-]options|ipmitool[_-]options)$|^(?:action|option|version|help|verbose|verbose_level|quiet|debug|separator|plug_separator|delay|list|list_?all|nodename)$/;
-const secretName = /passw|secret|token|community|api_?key|private_key|credential/i;
+const secretName = /passw|passphrase|secret|token|community|api_?key|private_key|consumer_key|credential|(?:^|_)kg$/i;
 /** A value goes on a line of its own: what has a line break would be an option of its own. */
 export const parameterName = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { AppError } from '../../src/errors.ts';
 import { createFencing, type FenceTarget } from '../../src/fencing/fencing.ts';
+import { isSecretName } from '../../src/fencing/metadata.ts';
 import { createSecretBox } from '../../src/fencing/secret-box.ts';
 import { agentsDirectory, createFencedMachine, testAgent, testFencing, type FencedMachine } from '../helpers/fence-agent.ts';
 
@@ -149,6 +150,15 @@ describe('a fence agent', () => {
       await rm(directory, { recursive: true });
     }
   });
+});
+
+describe('the parameters of Debian’s agents', () => {
+  for (const name of ['password', 'passwd', 'snmp_priv_passwd', 'secret_key', 'clientsecret', 'private_key', 'consumer_key', 'apikey', 'token', 'identity_token', 'community', 'hexadecimal_kg']) {
+    it(`${name} is a secret`, () => assert.equal(isSecretName(name), true));
+  }
+  for (const name of ['username', 'ip', 'plug', 'ipport', 'access_key', 'public_key', 'power_wait', 'login_timeout', 'auth', 'snmp_auth_prot']) {
+    it(`${name} is none`, () => assert.equal(isSecretName(name), false));
+  }
 });
 
 describe('stored passwords of agents', () => {
