@@ -43,6 +43,8 @@ export async function openPortal(url: string, tokenFile: string): Promise<Portal
 export async function openGate(portal: Portal): Promise<void> {
   const { version: _version, ...thresholds } = await portal.request<{ version: number; enabled: boolean }>('GET', '/settings/thresholds');
   await portal.request('PUT', '/settings/thresholds', { ...thresholds, enabled: false });
+  const { version: __version, ...placement } = await portal.request<{ version: number }>('GET', '/settings/placement');
+  await portal.request('PUT', '/settings/placement', { ...placement, maxCpuPercent: 100, maxMemoryPercent: 100 });
 }
 
 export function median(values: readonly number[]): number {

@@ -95,6 +95,11 @@ describe('the main job', { skip, timeout: 600_000 }, () => {
     await page.locator('#thresholds button.btn-primary').click();
     await page.waitForLoadState();
     assert.equal(await page.locator('#thresholds input[type=checkbox]').isChecked(), false);
+    await page.goto('/admin/placement');
+    for (const field of ['maxCpuPercent', 'maxMemoryPercent']) await page.fill(`[name="placement.${field}"]`, '100');
+    await page.locator('form:has([name="placement.maxCpuPercent"]) button.btn-primary').click();
+    await page.waitForLoadState();
+    assert.equal(await page.locator('[name="placement.maxCpuPercent"]').inputValue(), '100');
     assert.deepEqual([...dashboard, ...thresholds], []);
     const stranger = await openContext(browser, cloud.address, { language: 'en' });
     const again = await (await stranger.newPage()).goto(cloud.setupLink);
