@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { balance } from '../../src/jobs/balance.ts';
 import { createCollectMetrics } from '../../src/jobs/collect-metrics.ts';
 import type { Instance } from '../../src/model/instance.ts';
-import { defaultSettings } from '../../src/model/settings.ts';
+import type { Move } from '../../src/model/move.ts';
+import { defaultSettings, type Settings } from '../../src/model/settings.ts';
 import { loadFleet } from '../../src/operations/admission.ts';
 import { loadBalancing } from '../../src/operations/balancing.ts';
 import { updateHost } from '../../src/store/hosts.ts';
@@ -47,15 +48,25 @@ describe('balancing real hosts', { skip: needsRoot, timeout: 240_000 }, () => {
     return [one, two];
   }
 
+  /** Machines that are still booting take all of a slow machine's processors, and none is sent to a host that would be full: then again. */
+  async function overloadedMove(): Promise<{ move: Move; one: number; balancing: Settings['balancing'] } | undefined> {
+    for (const end = Date.now() + 90_000; Date.now() < end; ) {
+      const [one, two] = await measure();
+      assert.ok(one > two && two > 0, `${one} % and ${two} %`);
+      // of CPU nothing is asked: on this machine all hosts share one
+      const balancing = { ...defaultSettings.balancing, mode: 'act', samples: 1, minGainPercent: 1, movesPerRound: 1, highCpuPercent: 100, lowCpuPercent: 99.9, highMemoryPercent: one - 0.5, lowMemoryPercent: one - 0.6 } as const;
+      await updateSettings(cloud.db, 'balancing', balancing, null, Date.now());
+      await balance(cloud.deps, config);
+      const [move] = await selectOpenMoves(cloud.db);
+      if (move !== undefined) return { move, one, balancing };
+    }
+    return undefined;
+  }
+
   it('moves a running machine off the host with more memory in use, and then lets it rest', async () => {
-    const [one, two] = await measure();
-    assert.ok(one > two && two > 0, `${one} % and ${two} %`);
-    // of CPU nothing is asked: on this machine all hosts share one
-    const balancing = { ...defaultSettings.balancing, mode: 'act', samples: 1, minGainPercent: 1, movesPerRound: 1, highCpuPercent: 100, lowCpuPercent: 99.9, highMemoryPercent: one - 0.5, lowMemoryPercent: one - 0.6 } as const;
-    await updateSettings(cloud.db, 'balancing', balancing, null, Date.now());
-    await balance(cloud.deps, config);
-    const [move] = await selectOpenMoves(cloud.db);
-    assert.ok(move !== undefined, 'nothing was moved');
+    const first = await overloadedMove();
+    assert.ok(first !== undefined, 'nothing was moved');
+    const { move, one, balancing } = first;
     assert.deepEqual([move.trigger, move.kind, move.why.key, move.actorId], ['balancing', 'live', 'balancing.why.memory', null]);
     assert.deepEqual([(await cloud.ended(move.id)).error], [null]);
     assert.deepEqual(await cloud.processesOf(move.instanceId), [2]);
