@@ -1,4 +1,5 @@
 // Domains: what there is, life cycle, devices, jobs, migration. Numbers and units of the procedures are in rpc/procedures.ts.
+import { isIP } from 'node:net';
 import { isNoDomain, isNoMetadata, isUnknownFlag } from './errors.ts';
 import type { DomainApi, DomainState, StatsGroup } from './hypervisor.ts';
 import type { HostLink } from './host-link.ts';
@@ -48,6 +49,11 @@ export function domainApi(link: HostLink): DomainApi {
   return { ...inventoryCalls(link), ...lifeCalls(link), ...deviceCalls(link), ...jobCalls(link), ...snapshotCalls(link), ...streamCalls(link) };
 }
 
+/** The agent is the guest's own, and what it calls an address may be any text. A zone means something to the guest alone. */
+function isAddress(text: string): boolean {
+  return isIP(text) !== 0 && !text.includes('%');
+}
+
 type Inventory = 'listAll' | 'lookupByUUID' | 'getState' | 'getXMLDesc' | 'getMetadata' | 'getInterfaceAddresses' | 'getAllStats';
 
 function inventoryCalls(link: HostLink): Pick<DomainApi, Inventory> {
@@ -85,7 +91,7 @@ function inventoryCalls(link: HostLink): Pick<DomainApi, Inventory> {
       const { ifaces } = await link.call('DOMAIN_INTERFACE_ADDRESSES', args, options);
       return ifaces.map(({ name, hwaddr, addrs }) => ({
         name, mac: hwaddr ?? '',
-        addresses: addrs.map(({ type, addr, prefix }) => ({ type: type === 1 ? 'ipv6' : 'ipv4', address: addr, prefix })),
+        addresses: addrs.filter(({ addr }) => isAddress(addr)).map(({ type, addr, prefix }) => ({ type: type === 1 ? 'ipv6' : 'ipv4', address: addr, prefix })),
       }));
     },
     async getAllStats(groups, options) {

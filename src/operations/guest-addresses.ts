@@ -1,6 +1,5 @@
 // A guest's addresses, from whoever knows: the leases of a network that libvirt serves itself, the agent inside the guest,
 // the host's own neighbour table.
-import { isIP } from 'node:net';
 import { HostUnavailableError, LibvirtError } from '../libvirt/errors.ts';
 import type { CallOptions, Hypervisor, InterfaceAddress } from '../libvirt/hypervisor.ts';
 
@@ -38,9 +37,7 @@ function addressesOf(interfaces: readonly InterfaceAddress[], mac: string): stri
 
 const isIpv4 = (address: string): boolean => !address.includes(':');
 
-/** The agent is the guest's own: what it calls an address may be any text. A zone means something to the guest alone. */
 function isReachable(address: string): boolean {
-  if (isIP(address) === 0 || address.includes('%')) return false;
   if (isIpv4(address)) return !address.startsWith('127.') && !address.startsWith('169.254.') && address !== '0.0.0.0';
   return address !== '::1' && address !== '::' && !/^fe[89ab]/i.test(address);
 }
