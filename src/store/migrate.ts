@@ -44,15 +44,30 @@ export async function migrate(database: Database, options: MigrateOptions): Prom
   }
 }
 
-// DDL commits by itself; the transaction only keeps SET and CREATE on one connection.
+// DDL commits by itself; the transaction only keeps SET and CREATE on one connection. On MySQL Cluster two that make the same
+// table at once can hold the table's lock and the schema's against each other, which the server does not notice, even when
+// the table is there already: so it is looked for first, the wait is short, and those that failed come back at different times.
 async function runDdl(database: Database, sql: string, engine: MigrateOptions['engine']): Promise<void> {
+  const [, table] = /^CREATE TABLE IF NOT EXISTS (\w+)/.exec(sql) ?? [];
+  let attempt = 0;
   await database.transaction(async (tx: Db) => {
+    if (attempt++ > 0) await delay(Math.random() * 4000);
+    if (table !== undefined && (await isThere(tx, table))) return;
     await tx.execute(`SET default_storage_engine = ${engine}`);
-    await tx.execute(sql).catch((error: unknown) => {
+    if (table !== undefined) await tx.execute('SET lock_wait_timeout = 2');
+    try {
+      await tx.execute(sql);
+    } catch (error) {
       // a migrator that died between ALTER TABLE and its note: all columns of one statement come together
       if (!/^ALTER TABLE/i.test(sql) || !isDuplicateColumn(error)) throw error;
-    });
+    } finally {
+      await tx.execute('SET lock_wait_timeout = DEFAULT');
+    }
   });
+}
+
+async function isThere(tx: Db, table: string): Promise<boolean> {
+  return (await tx.query('SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name = ?', [table])).length > 0;
 }
 
 async function takeLease(database: Database, owner: string): Promise<void> {
