@@ -70,7 +70,7 @@ export const moves = defineMessages({
   'moves.page.cancel': ['Cancel the move', '取消移動'],
   'moves.page.cancel-short': ['Cancel', '取消'],
   'moves.page.cancel-explained': ['The machine stays where it is and goes on running.', '虛擬機器會留在原主機繼續執行。'],
-  'moves.page.cancelling': ['The move is being cancelled; the machine stays where it is.', '正在取消移動，虛擬機器會留在原主機。'],
+  'moves.page.cancelling': ['The move is being cancelled; the machine stays where it is, unless it has just arrived.', '正在取消移動；若尚未移動完成，虛擬機器會留在原主機。'],
   'moves.page.csv': ['Download as CSV', '下載 CSV'],
   'moves.page.show-all': ['Show all', '顯示全部'],
   'moves.page.filter-instance': ['Only moves of {{name}}', '僅顯示 {{name}} 的移動'],

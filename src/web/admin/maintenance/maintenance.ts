@@ -47,7 +47,7 @@ export function showReturn(deps: WebDeps): Route['handler'] {
     const planning = await loadMovePlanning(deps.operations);
     const opened = { ...planning, fleet: { ...planning.fleet, hosts: planning.fleet.hosts.map((each): Host => (each.id === host.id ? { ...each, wish: 'enabled' } : each)) } };
     const preview = host.state === 'up' ? await previewMoves(deps.operations, state.toReturn.slice(0, previewed), host.id, checkTimes, opened) : [];
-    await page(deps, req, res, 'admin/maintenance/return', { host, state, preview }, false);
+    await page(deps, req, res, 'admin/maintenance/return', { host, state, preview, hosts: planning.fleet.hosts }, false);
   };
 }
 
