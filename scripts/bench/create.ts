@@ -121,7 +121,7 @@ async function interleaved(ways: Ways): Promise<Record<string, number[]>> {
   return times;
 }
 
-await openGate(portal);
+await openGate(path.dirname(poolPath));
 const images = await portal.request<{ items: { id: string; name: string }[] }>('GET', '/images');
 const imageId = images.items[0]?.id ?? '';
 // the first creation warms caches on both sides, and its domain is the pattern for virsh's

@@ -8,10 +8,7 @@ const [url = '', data = '', roundsText = '3'] = process.argv.slice(2);
 const rounds = Number(roundsText);
 const guests = 8;
 const portal = await openPortal(url, `${data}/bench-token`);
-await openGate(portal);
-const quota = await portal.request<{ version: number }>('GET', '/settings/quota');
-const { version: _version, ...limits } = quota;
-await portal.request('PUT', '/settings/quota', { ...limits, instances: 50, vcpus: 100 });
+await openGate(data);
 const [first, ...others] = await labHosts(portal, data) as [LabHost, ...LabHost[]];
 
 const instances: Instance[] = [];

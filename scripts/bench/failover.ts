@@ -6,7 +6,7 @@ import { median, openGate, openPortal, verdict } from './portal-api.ts';
 const [url = '', data = '', roundsText = '3'] = process.argv.slice(2);
 const rounds = Number(roundsText);
 const portal = await openPortal(url, `${data}/bench-token`);
-await openGate(portal);
+await openGate(data);
 const hosts = await labHosts(portal, data);
 const [first] = hosts;
 if (first === undefined) throw new Error('the lab has no hosts');

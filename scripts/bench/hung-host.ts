@@ -3,20 +3,18 @@
 import { readFile, stat } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { labHosts, makeInstance, root, run, until } from './lab-guests.ts';
-import { median, openGate, openPortal, verdict } from './portal-api.ts';
+import { changeSettings, median, openGate, openPortal, verdict } from './portal-api.ts';
 
 const [url = '', data = '', roundsText = '3'] = process.argv.slice(2);
 const rounds = Number(roundsText);
 const periodMs = 60_000;
 const portal = await openPortal(url, `${data}/bench-token`);
-await openGate(portal);
+await openGate(data);
 const hosts = await labHosts(portal, data);
 const victim = hosts[hosts.length - 1];
 if (victim === undefined) throw new Error('the lab has no hosts');
 // away from the host that will hang: what runs there would be fenced and restarted, which is another benchmark
-const availability = await portal.request<{ version: number }>('GET', '/settings/availability');
-const { version: _version, ...wishes } = availability;
-await portal.request('PUT', '/settings/availability', { ...wishes, enabled: false });
+await changeSettings(data, { availability: { enabled: false } });
 for (const host of hosts.slice(0, -1)) await makeInstance(portal, host, { memoryMib: 128 });
 await delay(20_000);
 

@@ -7,7 +7,7 @@ import { median, openGate, openPortal, verdict } from './portal-api.ts';
 const [url = '', data = '', roundsText = '9'] = process.argv.slice(2);
 const rounds = Number(roundsText);
 const portal = await openPortal(url, `${data}/bench-token`);
-await openGate(portal);
+await openGate(data);
 const [left, right] = await labHosts(portal, data) as [LabHost, LabHost];
 const key = await makeKey();
 

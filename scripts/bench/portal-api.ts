@@ -1,6 +1,9 @@
 // What the benchmarks share: the portal's API with an administrator's token, and medians.
 import { readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Settings, SettingsGroup } from '../../src/model/settings.ts';
+import { openDatabase } from '../../src/store/db.ts';
+import { selectSettings, updateSettings } from '../../src/store/settings.ts';
 
 export interface Operation { readonly id: string; readonly state: string; readonly error: string | null; readonly instanceId: string; readonly startedAt: string; readonly endedAt: string }
 
@@ -39,12 +42,19 @@ export async function openPortal(url: string, tokenFile: string): Promise<Portal
   };
 }
 
+/** Changes groups of settings by the database of the cloud below `data`; the portal follows within a second. */
+export async function changeSettings(data: string, change: { readonly [G in SettingsGroup]?: Partial<Settings[G]> }): Promise<void> {
+  const url = /^DATABASE_URL=(.+)$/m.exec(await readFile(`${data}/portal.env`, 'utf8'))?.[1] ?? '';
+  const db = openDatabase([url]);
+  const settings = await selectSettings(db);
+  for (const group of Object.keys(change) as SettingsGroup[]) await updateSettings(db, group, { ...settings[group], ...change[group] } as Settings[typeof group], null, Date.now());
+  await db.close();
+  await delay(1500);
+}
+
 /** Measuring loads this machine, and then the cloud would rightly refuse. */
-export async function openGate(portal: Portal): Promise<void> {
-  const { version: _version, ...thresholds } = await portal.request<{ version: number; enabled: boolean }>('GET', '/settings/thresholds');
-  await portal.request('PUT', '/settings/thresholds', { ...thresholds, enabled: false });
-  const { version: __version, ...placement } = await portal.request<{ version: number }>('GET', '/settings/placement');
-  await portal.request('PUT', '/settings/placement', { ...placement, maxCpuPercent: 100, maxMemoryPercent: 100 });
+export function openGate(data: string): Promise<void> {
+  return changeSettings(data, { thresholds: { enabled: false }, placement: { maxCpuPercent: 100, maxMemoryPercent: 100 }, quota: { instances: 50, vcpus: 100, memoryMib: 65_536, diskGib: 1000 } });
 }
 
 export function median(values: readonly number[]): number {
