@@ -1,8 +1,9 @@
 // An instance's volumes: its disk, a linked clone of the image, and its seed.
 import { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import { AppError, say } from '../errors.ts';
 import { isNoStorageVolume, LibvirtError } from '../libvirt/errors.ts';
-import type { Hypervisor } from '../libvirt/hypervisor.ts';
+import type { Hypervisor, VolumeRef } from '../libvirt/hypervisor.ts';
 import { buildVolumeXml, type VolumeSpec } from '../libvirt/volume-xml.ts';
 import type { Image } from '../model/image.ts';
 
@@ -27,7 +28,7 @@ export interface DiskInput {
 
 /** Creation takes the same time for every size: the clone holds only what differs from the image. */
 export async function ensureDisk(hypervisor: Hypervisor, instanceId: string, input: DiskInput, signal: AbortSignal): Promise<void> {
-  const image = await hypervisor.storageVolume.lookupByName(input.pool, input.image.volume, { signal });
+  const image = await findVolume(hypervisor, input.pool, input.image.volume, signal);
   const gone = (cause?: unknown): AppError =>
     new AppError('conflict', say('operations.failed.image-gone', { volume: input.image.volume, pool: input.pool }), { cause });
   if (image === undefined) throw gone();
@@ -38,6 +39,25 @@ export async function ensureDisk(hypervisor: Hypervisor, instanceId: string, inp
   } catch (error) {
     if (error instanceof LibvirtError && (await isFileGone(hypervisor, input.pool, input.image.volume, signal))) throw gone(error);
     throw error;
+  }
+}
+
+/** How often and how soon a refresh is tried that a daemon refuses because it is making a volume in that pool. */
+const refreshTries = 10;
+const refreshAgainMs = 500;
+
+/** The pool's list is the daemon's memory: a file that came through another host, or was copied there, is known after a refresh only. */
+async function findVolume(hypervisor: Hypervisor, pool: string, name: string, signal: AbortSignal): Promise<VolumeRef | undefined> {
+  const known = await hypervisor.storageVolume.lookupByName(pool, name, { signal });
+  if (known !== undefined) return known;
+  for (let tries = 1; ; tries++) {
+    try {
+      await hypervisor.storagePool.refresh(pool, { signal, timeoutMs: slowCallMs });
+      return await hypervisor.storageVolume.lookupByName(pool, name, { signal });
+    } catch (error) {
+      if (!(error instanceof LibvirtError) || tries === refreshTries) throw error;
+      await delay(refreshAgainMs, undefined, { signal });
+    }
   }
 }
 

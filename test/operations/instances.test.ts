@@ -79,6 +79,21 @@ describe('creating', () => {
     await cloud.checkBooks();
   });
 
+  it('finds an image that came into the pool by another way, also while the host is making a volume there', async () => {
+    const { directory } = cloud.fake.host.pool('default');
+    const image = directory.files.get(imageVolume);
+    // gone, looked for, and back: the host has forgotten it until its pool is read again
+    directory.files.delete(imageVolume);
+    cloud.fake.host.pool('default').refresh();
+    if (image !== undefined) directory.files.set(imageVolume, image);
+    const busy = cloud.fake.fail('STORAGE_POOL_REFRESH', { code: 1, message: "internal error: pool 'default' has asynchronous jobs running." });
+    const { instance, operation } = await cloud.create();
+    await delay(200);
+    busy();
+    assert.deepEqual([(await cloud.ended(operation.id)).error, (await cloud.instance(instance.id)).state], [null, 'running']);
+    await cloud.checkBooks();
+  });
+
   it('says so when the network of the host is not active', async () => {
     cloud.fake.host.network('default').active = false;
     const { operation } = await cloud.create();
