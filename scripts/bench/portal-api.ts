@@ -47,7 +47,7 @@ export async function changeSettings(data: string, change: { readonly [G in Sett
   const url = /^DATABASE_URL=(.+)$/m.exec(await readFile(`${data}/portal.env`, 'utf8'))?.[1] ?? '';
   const db = openDatabase([url]);
   const settings = await selectSettings(db);
-  for (const group of Object.keys(change) as SettingsGroup[]) await updateSettings(db, group, { ...settings[group], ...change[group] } as Settings[typeof group], null, Date.now());
+  for (const group of Object.keys(change) as SettingsGroup[]) await updateSettings(db, group, { ...settings[group], ...change[group] }, null, Date.now());
   await db.close();
   await delay(1500);
 }
