@@ -121,10 +121,12 @@ async function startAtHome(run: StepRun, { host, recovery }: Situation, owed: re
 interface Round { readonly owed: readonly Instance[]; readonly moves: readonly Move[]; readonly plan: RestartPlan; readonly underWay: number }
 
 async function record(run: StepRun, { host, recovery }: Situation, { owed, moves, plan, underWay }: Round): Promise<void> {
-  const restarted = new Set(moves.filter((move) => move.state === 'done').map((move) => move.instanceId)).size;
+  const restarted = new Set(moves.filter((move) => move.state === 'done').map((move) => move.instanceId));
+  // read one after the other: one that came to run in between is in both
+  const inAll = new Set([...restarted, ...owed.map(({ id }) => id)]).size;
   const unfit: Unfit[] = plan.unfit.map(({ instance, reasons }) => ({ instanceId: instance.id, name: instance.name, reason: reasons[0] ?? say('recovery.unfit') }));
   const report: RecoveryReport = {
-    ...recovery.report, owed: Math.max(recovery.report.owed, restarted + owed.length), restarted, unfit: unfit.slice(0, mostUnfit), unfitInAll: unfit.length,
+    ...recovery.report, owed: Math.max(recovery.report.owed, inAll), restarted: restarted.size, unfit: unfit.slice(0, mostUnfit), unfitInAll: unfit.length,
   };
   const waitsFor = plan.postponed.length > 0 ? say('recovery.waits.disks', { total: plan.postponed.length }) : unfit.length > 0 ? say('recovery.waits.room', { total: unfit.length }) : null;
   const settled = underWay === 0 && plan.postponed.length === 0;
