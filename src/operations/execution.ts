@@ -204,7 +204,11 @@ export class Execution {
     const rows = await selectOperationSteps(this.#deps.db, this.id);
     for (const row of rows.filter(mayHaveBegun).reverse()) {
       const step = this.#definition.steps[row.position];
-      if (step?.undo === undefined) continue;
+      if (step?.undo === undefined) {
+        // nothing of it remains, but on its page it must not look as if it went on
+        if (row.state === 'running') await this.#mark(row.position, 'undone');
+        continue;
+      }
       if (this.#stopping) return this.#park(undefined);
       await this.#mark(row.position, 'undoing');
       try {

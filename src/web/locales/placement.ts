@@ -51,7 +51,7 @@ export const placement = defineMessages({
   'nminus1.more-names': ['and {{count}} more', '以及另外 {{count}} 台'],
   'nminus1.order': ['High priority first, then large ones; small ones fill what is left. Machines without high availability would stay off.', '依優先順序，由大到小安排，小型虛擬機器填補剩餘空間。不具高可用性的虛擬機器將維持關機。'],
 
-  'failover.unfit.no-hosts': ['no other host is up', '沒有其他可用的主機'],
+  'failover.unfit.no-hosts': ['no other host takes machines now', '沒有其他可用的主機'],
   'failover.unfit.no-pool': ['no other host has the storage pool of its disk', '其他主機沒有存放其硬碟的儲存池'],
   'failover.unfit.no-pool-named': ['no other host has a storage pool of the same name for its disk', '其他主機沒有同名的儲存池可存放其硬碟'],
   'failover.unfit.arch': ['the other hosts have processors of another architecture', '其他主機的處理器架構不同'],

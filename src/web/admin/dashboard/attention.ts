@@ -1,5 +1,6 @@
 // What needs an admin's attention now, most urgent first. Read from the database alone: the page opens while hosts are away.
 import { say, type Sentence } from '../../../errors.ts';
+import { isOpenForNew } from '../../../model/capacity.ts';
 import { suspectsOwnNetwork } from '../../../model/recovery.ts';
 import { selectGate } from '../../../store/gate.ts';
 import { countContactMessages } from '../../../store/contact-messages.ts';
@@ -34,6 +35,7 @@ export async function findAttention({ db, clock, config, mailer }: WebDeps): Pro
   for (const { waitsFor } of recoveries) if (waitsFor !== null) add('danger', 'alert-triangle', waitsFor, paths.adminPage('availability'));
   for (const host of away.slice(0, 10)) add('danger', 'server-off', say(`attention.host-${host.state}`, { name: host.name, reason: host.reason ?? '–' }), paths.adminItem('hosts', host.id));
   if (away.length > 10) add('danger', 'server-off', say('attention.more-hosts', { total: away.length - 10 }), paths.adminPage('hosts'));
+  if (hosts.length > 0 && !hosts.some(isOpenForNew)) add('warning', 'lock', say('attention.no-open-hosts'), paths.adminPage('hosts'));
   if (hosts.length === 0) add('warning', 'server', say('attention.no-hosts'), `${paths.adminPage('hosts')}/new`);
   if (gate.closed) add('warning', 'lock', say('attention.gate-closed'), paths.adminPage('thresholds'));
   if (discrepancies.length > 0) add('warning', 'alert-triangle', say('attention.discrepancies', { total: discrepancies.length }), paths.adminPage('discrepancies'));
