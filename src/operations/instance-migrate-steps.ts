@@ -9,7 +9,7 @@ import type { Db } from '../store/db.ts';
 import { selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { releaseInstance, selectOptionalInstance, updateHeldInstance, type InstanceChange } from '../store/instances.ts';
-import { claimMovePlace, grantMovePlaces, selectMove, selectOptionalMove, updateMoveBegun, updateMoveEnded, updateMoveProgress } from '../store/moves.ts';
+import { claimMovePlace, grantMovePlaces, holdMoveGuard, selectMove, selectOptionalMove, updateMoveBegun, updateMoveEnded, updateMoveProgress } from '../store/moves.ts';
 import { updateOperationPoked } from '../store/operations.ts';
 import { releaseHostCapacity, releasePoolSpace } from '../store/reservations.ts';
 import { selectSettings } from '../store/settings.ts';
@@ -278,6 +278,7 @@ export async function moved(tx: Db, { operation, context, now }: OperationEnd): 
   await releaseInstance(tx, instance.id, operation.id, {}, now);
   if (context.thenStart === true) await insertStart(tx, { instanceId: instance.id, hostId: move.toHostId, userId: operation.userId, createdAt: now });
   const figures = context.figures;
+  await holdMoveGuard(tx);
   await updateMoveEnded(tx, move.id, { state: 'done', at: now, error: null, ...figures });
   const seconds = Math.max(0, now - (move.begunAt ?? now)) / 1000;
   await insertInstanceEvent(tx, {
@@ -301,6 +302,7 @@ export async function notMoved(tx: Db, { operation, context, now }: OperationEnd
       await insertInstanceEvent(tx, { instanceId: instance.id, at: now, userId: operation.userId, sentence, reason: error });
     }
   }
+  await holdMoveGuard(tx);
   await updateMoveEnded(tx, move.id, { state: error === null ? 'cancelled' : 'failed', at: now, error });
   await freePlaces(tx, move, now);
 }

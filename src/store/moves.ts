@@ -157,8 +157,17 @@ export type NewMove = Pick<
   'id' | 'instanceId' | 'instanceName' | 'userId' | 'kind' | 'withDisk' | 'fromHostId' | 'fromHostName' | 'toHostId' | 'toHostName' | 'trigger' | 'why' | 'batchId' | 'actorId' | 'createdAt'
 > & Partial<Pick<Move, 'fromPoolId' | 'toPoolId'>>;
 
+/**
+ * In a transaction that gives places away: before it writes a move of the queue, after users, instances, hosts and pools. Who
+ * held a move and then asked for the guard would wait for whoever has the guard and reads the moves.
+ */
+export async function holdMoveGuard(tx: Db): Promise<void> {
+  await tx.execute('INSERT INTO move_guard (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id');
+}
+
 /** Inserts it at the end of the queue; a restart does not queue. */
 export async function insertMove(tx: Db, move: NewMove): Promise<void> {
+  if (move.kind !== 'restart') await holdMoveGuard(tx);
   await tx.execute(
     `INSERT INTO moves (id, instance_id, instance_name, user_id, kind, with_disk, from_host_id, from_host_name, to_host_id, to_host_name, from_pool_id, to_pool_id,
        \`trigger\`, why, batch_id, actor_id, state, created_at, started_at)
@@ -176,7 +185,7 @@ interface OpenRow { readonly id: string; readonly state: MoveState; readonly fro
  * works for them does not need to be this portal. In its own transaction, or last in another.
  */
 export async function grantMovePlaces(tx: Db, limits: MoveLimits, now: number): Promise<number> {
-  await tx.execute('INSERT INTO move_guard (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id');
+  await holdMoveGuard(tx);
   // a locking read: a plain one may show the places as they were before the guard was ours
   const rows = await tx.query<OpenRow>(
     "SELECT id, state, from_host_id, to_host_id FROM moves WHERE state IN ('queued', 'moving') AND kind <> 'restart' ORDER BY created_at, id FOR UPDATE",
