@@ -22,16 +22,21 @@ export interface Database extends Db {
   close(): Promise<void>;
 }
 
-// 1205 lock wait, 1213 deadlock, 1297 NDB temporary: nothing was done, the whole transaction is run again.
-const temporaryErrnos = new Set([1205, 1213, 1297]);
+// 1205 lock wait, 1213 deadlock, 1297 NDB temporary, 4350 two wrote the same new row of a unique key to NDB: nothing was done,
+// the whole transaction is run again.
+const temporaryErrnos = new Set([1205, 1213, 1297, 4350]);
 // The connection went away or NDB lost track (157, 4008, 4009, 4012): the outcome is unknown. Every write here is repeatable.
 const unknownOutcomeErrnos = new Set([157, 4008, 4009, 4012, 1053, 1927, 2006, 2013]);
+// Errors of NDB that the server has no number for: their own stands in the words, "Got error 4350 '…' from NDBCLUSTER".
+const wrappingErrnos = new Set([1030, 1296]);
 const connectionCodes = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT', 'ETIMEDOUT', 'ER_SERVER_SHUTDOWN']);
 /** Attempts at one transaction. Too few: a node's death reaches the user; too many: a dead database makes pages hang. */
 const maxAttempts = 6;
 
 function errnoOf(error: unknown): number | undefined {
-  return typeof error === 'object' && error !== null && 'errno' in error && typeof error.errno === 'number' ? error.errno : undefined;
+  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return undefined;
+  const [, wrapped] = (wrappingErrnos.has(error.errno) && /^Got error (\d+) /.exec(error.message)) || [];
+  return wrapped === undefined ? error.errno : Number(wrapped);
 }
 
 function codeOf(error: unknown): string | undefined {

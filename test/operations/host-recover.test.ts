@@ -161,6 +161,7 @@ describe('a host that is only cut off', () => {
     assert.equal(await lost.machines[0]?.power(), 'off');
     await lost.powerOn(0);
     await lost.until(async () => (await lost.host(0)).state === 'up', 'it checks in');
+    await lost.recovery(({ endedAt }) => endedAt !== null);
     await lost.cloud.checkBooks();
   });
 
