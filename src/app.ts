@@ -12,7 +12,7 @@ import { requestContext } from './web/middleware/request-context.ts';
 import { requestLog } from './web/middleware/request-log.ts';
 import { paths } from './web/paths.ts';
 import { allRoutes } from './web/routes.ts';
-import { securityHeaders, sessionMiddleware } from './web/security.ts';
+import { saveBeforeRedirect, securityHeaders, sessionMiddleware } from './web/security.ts';
 import { DatabaseSessionStore } from './web/session/store.ts';
 
 const publicDirectory = fileURLToPath(new URL('../public', import.meta.url));
@@ -37,6 +37,7 @@ export function createApp(deps: WebDeps): Express {
   // an event stream must not wait in a compressor's buffer
   app.use(compression({ filter: (req, res) => req.path !== paths.events && compression.filter(req, res) }));
   app.use(sessionMiddleware(deps.config, new DatabaseSessionStore(deps.db, deps.clock)));
+  app.use(saveBeforeRedirect);
   app.use(requestContext(deps, authenticateBearer(deps)));
   app.use(express.urlencoded({ extended: false, limit: '100kb', parameterLimit: 200 }));
   app.use(express.json({ limit: '100kb' }));

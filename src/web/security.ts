@@ -58,3 +58,19 @@ export function sessionMiddleware(config: Config, store: Store): RequestHandler 
     cookie: { path: '/', httpOnly: true, sameSite: 'lax', secure, maxAge: sessionLifeMs },
   });
 }
+
+/**
+ * Lets a redirect wait until the session is stored. express-session sends a response's head before that: a browser that is
+ * quick, or a database that is slow, and the next page is asked for by somebody who is not logged in yet.
+ */
+export const saveBeforeRedirect: RequestHandler = (req, res, next) => {
+  const redirect = res.redirect.bind(res) as (status: number, url: string) => void;
+  const whenSaved = (status: number, url: string): void => {
+    // ended by a logout; or a visitor's that holds nothing, which is not stored at all
+    const current = req.session as typeof req.session | undefined;
+    if (current?.userId === undefined && current?.flashes === undefined) return redirect(status, url);
+    current.save((error: unknown) => (error ? next(error) : redirect(status, url)));
+  };
+  res.redirect = (first: number | string, second?: number | string): void => (typeof first === 'number' ? whenSaved(first, String(second)) : whenSaved(302, first));
+  next();
+};
