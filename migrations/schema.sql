@@ -12,6 +12,8 @@ CREATE TABLE sample_subjects (
   id INT UNSIGNED NOT NULL AUTO_INCREMENT,
   owner_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   created_at BIGINT NOT NULL,
+  rolled_hour INT UNSIGNED NULL,
+  rolled_day INT UNSIGNED NULL,
   PRIMARY KEY (id),
   UNIQUE KEY owner_id (owner_id)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
@@ -327,6 +329,14 @@ CREATE TABLE host_samples (
   cpu_percent FLOAT NULL,
   memory_used_mib INT NULL,
   memory_total_mib INT NULL,
+  up TINYINT NULL,
+  cpu_user_percent FLOAT NULL,
+  cpu_system_percent FLOAT NULL,
+  cpu_iowait_percent FLOAT NULL,
+  cpu_steal_percent FLOAT NULL,
+  memory_cached_mib INT NULL,
+  swap_used_mib INT NULL,
+  swap_total_mib INT NULL,
   PRIMARY KEY (subject_id, slot)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -340,6 +350,14 @@ CREATE TABLE instance_samples (
   disk_write_bps FLOAT NULL,
   network_receive_bps FLOAT NULL,
   network_transmit_bps FLOAT NULL,
+  detail_at BIGINT NULL,
+  memory_available_mib INT NULL,
+  disk_read_ops FLOAT NULL,
+  disk_write_ops FLOAT NULL,
+  disk_allocation_mib INT NULL,
+  network_receive_pps FLOAT NULL,
+  network_transmit_pps FLOAT NULL,
+  network_drops_ps FLOAT NULL,
   PRIMARY KEY (subject_id, slot)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -547,4 +565,49 @@ CREATE TABLE move_placements (
   placement VARBINARY(16000) NOT NULL,
   PRIMARY KEY (move_id),
   KEY instance_id_at (instance_id, at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE device_samples (
+  subject_id INT UNSIGNED NOT NULL,
+  device TINYINT UNSIGNED NOT NULL,
+  slot SMALLINT UNSIGNED NOT NULL,
+  at BIGINT NOT NULL,
+  read_bps FLOAT NULL,
+  write_bps FLOAT NULL,
+  read_ops FLOAT NULL,
+  write_ops FLOAT NULL,
+  drops_ps FLOAT NULL,
+  allocation_mib INT NULL,
+  PRIMARY KEY (subject_id, device, slot)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sample_devices (
+  subject_id INT UNSIGNED NOT NULL,
+  device TINYINT UNSIGNED NOT NULL,
+  name VARCHAR(32) NOT NULL,
+  seen_at BIGINT NOT NULL,
+  PRIMARY KEY (subject_id, device)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sample_hours (
+  subject_id INT UNSIGNED NOT NULL,
+  metric SMALLINT UNSIGNED NOT NULL,
+  chunk INT UNSIGNED NOT NULL,
+  data VARBINARY(1000) NOT NULL,
+  PRIMARY KEY (subject_id, metric, chunk)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE sample_days (
+  subject_id INT UNSIGNED NOT NULL,
+  metric SMALLINT UNSIGNED NOT NULL,
+  chunk INT UNSIGNED NOT NULL,
+  data VARBINARY(1600) NOT NULL,
+  PRIMARY KEY (subject_id, metric, chunk)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE snapshots (
+  name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  value VARBINARY(20000) NOT NULL,
+  PRIMARY KEY (name)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

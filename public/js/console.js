@@ -118,10 +118,12 @@ async function connect(ticket) {
   rfb.focusOnClick = true;
   rfb.addEventListener('connect', () => {
     for (const still of screen.querySelectorAll('.screen-still')) still.remove();
+    const again = picture !== undefined;
     picture = screen.querySelector('canvas');
     sharedTries = 3;
     say('connected');
-    mine.focus();
+    // opened: come to it; followed to another host: stay where the reader is
+    mine.focus({ preventScroll: again });
   });
   rfb.addEventListener('securityfailure', () => { reason = 'wrongPassword'; });
   rfb.addEventListener('disconnect', () => setTimeout(() => { if (rfb === mine) closed(reason); }, 0));

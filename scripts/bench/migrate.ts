@@ -43,7 +43,8 @@ try {
         const job = kind === 'idle' ? null : (await inGuest(key.file, addresses[way], load)).trim();
         await delay(1500);
         await ways[way]();
-        if (job !== null) await inGuest(key.file, addresses[way], `kill ${job}; umount -l /mnt`);
+        // a guest that was slowed down to converge may not answer at once
+        if (job !== null) await until(`${addresses[way]} over SSH after ${way}`, 60, () => inGuest(key.file, addresses[way], `kill ${job}; umount -l /mnt; echo ended`));
         await delay(500);
       }
       [from, to] = [to, from];

@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS sample_devices (
+  subject_id INT UNSIGNED NOT NULL,
+  device TINYINT UNSIGNED NOT NULL,
+  name VARCHAR(32) NOT NULL,
+  seen_at BIGINT NOT NULL,
+  PRIMARY KEY (subject_id, device)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,7 @@
+CREATE TABLE IF NOT EXISTS sample_days (
+  subject_id INT UNSIGNED NOT NULL,
+  metric SMALLINT UNSIGNED NOT NULL,
+  chunk INT UNSIGNED NOT NULL,
+  data VARBINARY(1600) NOT NULL,
+  PRIMARY KEY (subject_id, metric, chunk)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

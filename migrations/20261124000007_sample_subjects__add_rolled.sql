@@ -1,0 +1,3 @@
+ALTER TABLE sample_subjects
+  ADD COLUMN rolled_hour INT UNSIGNED NULL,
+  ADD COLUMN rolled_day INT UNSIGNED NULL;
