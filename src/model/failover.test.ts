@@ -131,6 +131,13 @@ describe('nMinusOne', () => {
     assert.deepEqual(losses[0]?.unfit[0]?.reasons, [{ key: 'failover.unfit.memory', params: { need: '2 GiB', largest: '1 GiB' } }]);
   });
 
+  it('with one lost already, is about one more, and what ran on the lost one needs room too', () => {
+    const instances = [anInstance('1', 'a', gibs(2)), anInstance('2', 'b', gibs(2)), anInstance('3', 'c', gibs(1))];
+    const hosts = reserved([aHost('a', { memoryMib: 4096, state: 'unreachable' }), aHost('b', { memoryMib: 4096 }), aHost('c', { memoryMib: 4096 })], instances);
+    const losses = nMinusOne({ fleet: aFleet(hosts), settings, instances });
+    assert.deepEqual(losses.map(({ host, restarts, unfit }) => [host.id, restarts, unfit.map(({ instance }) => instance.id)]), [['b', 2, ['2']], ['c', 2, ['3']]]);
+  });
+
   it('takes well under a second of CPU for 40 hosts with 2,000 instances', () => {
     const instances = Array.from({ length: 2000 }, (_, index) => anInstance(`i${index}`, `h${index % 40}`, { memoryMib: 512 * (1 + (index % 7)), vcpus: 1 + (index % 4), haPriority: ([0, 1, 2] as const)[index % 3] ?? 1, antiAffinity: index % 10 === 0 ? `g${index % 50}` : null }));
     const hosts = reserved(Array.from({ length: 40 }, (_, index) => aHost(`h${index}`, { cpus: 64, memoryMib: 110_000 })), instances);

@@ -220,11 +220,16 @@ const isRunning = ({ state }: Instance): boolean => state === 'running' || state
 /** What a recovery starts elsewhere. */
 export const restartsElsewhere = (instance: Instance): boolean => instance.ha && isRunning(instance);
 
-/** For each host: if it died now, what would and what would not fit. */
+/** One that is silent or proven gone: it cannot die any more, and what ran there needs room as well. */
+export const isLostHost = ({ state }: Pick<Host, 'state'>): boolean => state === 'unreachable' || state === 'fenced';
+
+/** For each host that is not lost: if it died now too, what would and what would not fit. */
 export function nMinusOne({ fleet, settings, instances }: Pick<FailoverInput, 'fleet' | 'settings' | 'instances'>): HostLoss[] {
-  return fleet.hosts.map((host) => {
-    const there = instances.filter((instance) => instance.hostId === host.id && isRunning(instance));
-    const { placed, unfit } = chosenAssignment({ fleet, settings, instances, deadHostIds: new Set([host.id]), which: restartsElsewhere });
+  const lost = fleet.hosts.filter(isLostHost).map(({ id }) => id);
+  return fleet.hosts.filter((host) => !isLostHost(host)).map((host) => {
+    const deadHostIds = new Set([...lost, host.id]);
+    const there = instances.filter((instance) => instance.hostId !== null && deadHostIds.has(instance.hostId) && isRunning(instance));
+    const { placed, unfit } = chosenAssignment({ fleet, settings, instances, deadHostIds, which: restartsElsewhere });
     return {
       host, restarts: placed.length + unfit.length, withoutHa: there.filter((instance) => !instance.ha).length,
       unfit: unfit.map(({ instance, reasons }) => ({ instance, reasons: reasons() })),

@@ -1,13 +1,13 @@
 // The N−1 meter: if any one host died now, what would start elsewhere and what would not fit. It only foresees; nothing is
 // held back for it.
-import { nMinusOne, type HostLoss } from '../model/failover.ts';
+import { isLostHost, nMinusOne, type HostLoss } from '../model/failover.ts';
 import type { Db } from '../store/db.ts';
 import { selectPlacedInstances } from '../store/instances.ts';
 import { selectSettings } from '../store/settings.ts';
 import { loadFleet } from './admission.ts';
 
 export interface NMinusOne {
-  /** no-hosts, alone (one host only), nothing (no machine is to be started elsewhere), safe, or at-risk */
+  /** of hosts that are not lost: no-hosts, alone (one host only), nothing (no machine is to be started elsewhere), safe, or at-risk */
   readonly verdict: 'no-hosts' | 'alone' | 'nothing' | 'safe' | 'at-risk';
   /** machines that would be started elsewhere, of all hosts */
   readonly restarts: number;
@@ -15,6 +15,8 @@ export interface NMinusOne {
   readonly worst: HostLoss | null;
   /** by name */
   readonly losses: readonly HostLoss[];
+  /** names of the hosts that are lost already: the rest is about one more */
+  readonly lost: readonly string[];
   readonly enabled: boolean;
 }
 
@@ -22,12 +24,13 @@ export interface NMinusOne {
 export async function loadNMinusOne(db: Db, now: number): Promise<NMinusOne> {
   const settings = await selectSettings(db);
   const [fleet, instances] = await Promise.all([loadFleet(db, settings, now), selectPlacedInstances(db)]);
-  return judge(nMinusOne({ fleet, settings, instances }), settings.availability.enabled);
+  const lost = fleet.hosts.filter(isLostHost).map(({ name }) => name);
+  return judge(nMinusOne({ fleet, settings, instances }), lost, settings.availability.enabled);
 }
 
-function judge(losses: readonly HostLoss[], enabled: boolean): NMinusOne {
+function judge(losses: readonly HostLoss[], lost: readonly string[], enabled: boolean): NMinusOne {
   const restarts = losses.reduce((sum, loss) => sum + loss.restarts, 0);
   const atRisk = losses.filter(({ unfit }) => unfit.length > 0).sort((a, b) => b.unfit.length - a.unfit.length);
   const verdict = losses.length === 0 ? 'no-hosts' : losses.length === 1 ? 'alone' : restarts === 0 ? 'nothing' : atRisk.length === 0 ? 'safe' : 'at-risk';
-  return { verdict, restarts, worst: verdict === 'at-risk' ? (atRisk[0] ?? null) : null, losses, enabled };
+  return { verdict, restarts, worst: verdict === 'at-risk' ? (atRisk[0] ?? null) : null, losses, lost, enabled };
 }

@@ -30,6 +30,8 @@ const nMinusOneSchema = named('NMinusOne', z.strictObject({
   verdict: z.enum(['no-hosts', 'alone', 'nothing', 'safe', 'at-risk']),
   /** whether anything would be started at all: the setting of high availability */
   enabled: z.boolean(),
+  /** hosts that are lost already: the figures are about one more */
+  lost: z.array(z.string()),
   hosts: z.array(z.strictObject({ host: place, restarts: amount, withoutHa: amount, unfit: z.array(unfitSchema) })),
 }));
 
@@ -68,12 +70,12 @@ export function recoveryEndpoints({ db, clock }: WebDeps): Endpoint[] {
       method: 'get', path: '/n-minus-1', id: 'getNMinusOne', access: 'admin', scope: 'read', status: 200, summary: say('api.summary.getNMinusOne'),
       response: nMinusOneSchema,
       handler: async ({ context }) => {
-        const { verdict, enabled, losses } = await loadNMinusOne(db, clock.now());
+        const { verdict, enabled, lost, losses } = await loadNMinusOne(db, clock.now());
         const hosts = losses.map(({ host, restarts, withoutHa, unfit }) => ({
           host: { id: host.id, name: host.name }, restarts, withoutHa,
           unfit: unfit.map(({ instance, reasons }) => ({ id: instance.id, name: instance.name, reason: reasons.map((reason) => context.say(reason)).join(' ') })),
         }));
-        return { body: { verdict, enabled, hosts } };
+        return { body: { verdict, enabled, lost: [...lost], hosts } };
       },
     }),
   ];
