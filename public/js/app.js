@@ -46,6 +46,9 @@ document.addEventListener('submit', (event) => {
   // the button's own name and value are read before this runs
   setTimeout(() => { for (const button of form.querySelectorAll('button:not([type=button])')) button.classList.add('btn-loading'); }, 150);
 });
+// A page that answers a form cannot be loaded again by the back button: what stands in for it is the form as it was filled in.
+const comeBack = document.querySelector('a[data-come-back]');
+if (comeBack) history.replaceState(null, '', comeBack.href);
 // coming back by the browser's back button: the form may be sent again
 addEventListener('pageshow', () => {
   for (const form of document.querySelectorAll('form[data-sent]')) {

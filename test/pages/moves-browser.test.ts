@@ -116,6 +116,21 @@ describe('a move in a browser', { skip: noBrowser(), timeout: 180_000 }, () => {
     await page.locator('.diary', { hasText: 'Moved from' }).waitFor();
   });
 
+  it('asked for by an admin who then goes back, is not asked for again: the form stands there as it was filled in', async () => {
+    const instance = await running();
+    const { page, problems } = await open('/admin/moves/new', 'admin');
+    await page.check(`[name="instance:${instance.id}"]`);
+    await page.fill('[name=why]', 'a new fan');
+    await page.locator('#moves-form button').last().click();
+    await page.locator('.card-footer form button').click();
+    await page.waitForURL('**/admin/moves/*-*');
+    await page.goBack();
+    await page.locator('#moves-form').waitFor();
+    assert.equal(await page.inputValue('[name=why]'), 'a new fan');
+    assert.deepEqual(problems, []);
+    await settled(instance.id);
+  });
+
   it('shows in the VM Monitor: moving, then the new host', async () => {
     const instance = await running();
     const { page } = await open('/instances');

@@ -20,6 +20,7 @@ export const listQuery = z.object({
   search: z.string().trim().max(64).catch(''),
   instance: z.union([z.uuid().transform((one) => [one]), z.array(z.uuid()).max(maxChosen)]).catch([]),
   to: z.uuid().optional().catch(undefined),
+  why: z.string().trim().max(200).catch(''),
   all: z.literal('1').optional().catch(undefined),
   page: z.coerce.number().int().min(1).max(1_000_000).catch(1),
 });

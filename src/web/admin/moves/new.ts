@@ -27,7 +27,7 @@ export function showNewMoves(deps: WebDeps): Route['handler'] {
     const query = listQuery.parse(req.query);
     // a host's page asks for all of it
     const ticked = query.all === '1' && query.host !== undefined ? 'all' : new Set(query.instance);
-    await renderChoice(deps, req, res, { host: query.host, search: query.search, page: query.page, ticked, to: query.to ?? anywhere, why: '', fields: {} }, 200);
+    await renderChoice(deps, req, res, { host: query.host, search: query.search, page: query.page, ticked, to: query.to ?? anywhere, why: query.why, fields: {} }, 200);
   };
 }
 
