@@ -106,7 +106,8 @@ function reader(stream: Duplex): Read {
       if (chunk !== null && chunk.length === length) return chunk;
       if (failure !== undefined) throw failure;
       if (chunk !== null || stream.readableEnded || stream.destroyed) throw new Error('the connection ended during the handshake');
-      await Promise.race([once(stream, 'readable'), once(stream, 'end'), once(stream, 'close')]);
+      const waiting = new AbortController();
+      await Promise.race(['readable', 'end', 'close'].map((event) => once(stream, event, { signal: waiting.signal }))).finally(() => waiting.abort());
     }
   };
 }
