@@ -611,3 +611,16 @@ CREATE TABLE snapshots (
   value VARBINARY(20000) NOT NULL,
   PRIMARY KEY (name)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE portals (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(100) NOT NULL,
+  url VARCHAR(255) NOT NULL,
+  version VARCHAR(40) CHARACTER SET ascii NOT NULL,
+  lease_owner CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  started_at BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  stopped_at BIGINT NULL,
+  skew_ms INT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

@@ -1,0 +1,84 @@
+// The portals that work on this database. Each writes every few seconds that it lives; all times here are the database's, so
+// that portals whose clocks differ are told by one.
+import { createHash } from 'node:crypto';
+import type { Db } from './db.ts';
+
+/** This process, as the others know it. */
+export interface PortalIdentity {
+  /** the same after a restart: of its name */
+  readonly id: string;
+  readonly name: string;
+  /** where it listens itself, without the proxy in front of it */
+  readonly url: string;
+  readonly version: string;
+  /** of this process alone: what its leases of jobs and operations name */
+  readonly leaseOwner: string;
+}
+
+export interface Portal extends PortalIdentity {
+  readonly startedAt: number;
+  readonly seenAt: number;
+  /** null: it runs, or died */
+  readonly stoppedAt: number | null;
+  /** how far its clock is ahead of the database's */
+  readonly skewMs: number | null;
+}
+
+/** Milliseconds UTC by the database's clock, in SQL. */
+export const databaseNow = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', UTC_TIMESTAMP(3)) DIV 1000)";
+
+/** The id of the portal of this name: what is measured of it stays together over its restarts, without anything to keep. */
+export function portalIdOf(name: string): string {
+  const hex = createHash('sha256').update(`portal ${name}`).digest('hex');
+  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-');
+}
+
+/** It starts: also in place of its predecessor of the same name. */
+export async function upsertPortal(db: Db, portal: PortalIdentity): Promise<void> {
+  await db.execute(
+    `INSERT INTO portals (id, name, url, version, lease_owner, started_at, seen_at) VALUES (?, ?, ?, ?, ?, ${databaseNow}, ${databaseNow})
+     ON DUPLICATE KEY UPDATE name = VALUES(name), url = VALUES(url), version = VALUES(version), started_at = VALUES(started_at),
+       seen_at = VALUES(seen_at), stopped_at = NULL, skew_ms = NULL, lease_owner = VALUES(lease_owner)`,
+    [portal.id, portal.name, portal.url, portal.version, portal.leaseOwner],
+  );
+}
+
+/** It lives. false: another process has its name, or its row was removed. */
+export async function updatePortalSeen(db: Db, portal: Pick<PortalIdentity, 'id' | 'leaseOwner'>, skewMs: number | null): Promise<boolean> {
+  const { affectedRows } = await db.execute(
+    `UPDATE portals SET seen_at = ${databaseNow}, skew_ms = ? WHERE id = ? AND lease_owner = ?`, [skewMs, portal.id, portal.leaseOwner],
+  );
+  return affectedRows === 1;
+}
+
+/** It stops in good order. */
+export async function updatePortalStopped(db: Db, portal: Pick<PortalIdentity, 'id' | 'leaseOwner'>): Promise<void> {
+  await db.execute(`UPDATE portals SET stopped_at = ${databaseNow} WHERE id = ? AND lease_owner = ?`, [portal.id, portal.leaseOwner]);
+}
+
+interface PortalRow {
+  readonly id: string;
+  readonly name: string;
+  readonly url: string;
+  readonly version: string;
+  readonly lease_owner: string;
+  readonly started_at: number;
+  readonly seen_at: number;
+  readonly stopped_at: number | null;
+  readonly skew_ms: number | null;
+}
+
+/** By name. */
+export async function selectPortals(db: Db): Promise<Portal[]> {
+  const rows = await db.query<PortalRow>('SELECT id, name, url, version, lease_owner, started_at, seen_at, stopped_at, skew_ms FROM portals ORDER BY name, id');
+  return rows.map((row) => ({
+    id: row.id, name: row.name, url: row.url, version: row.version, leaseOwner: row.lease_owner,
+    startedAt: row.started_at, seenAt: row.seen_at, stoppedAt: row.stopped_at, skewMs: row.skew_ms,
+  }));
+}
+
+/** Forgets those not seen for that long. How many. */
+export async function deleteOldPortals(db: Db, olderThanMs: number): Promise<number> {
+  const { affectedRows } = await db.execute(`DELETE FROM portals WHERE seen_at < ${databaseNow} - ?`, [olderThanMs]);
+  return affectedRows;
+}
