@@ -1,6 +1,7 @@
 // Moves as a file for table programs (RFC 4180). Plain figures in one unit each, times in ISO 8601, so that it can be calculated with.
 import type { Sentence } from '../../../errors.ts';
 import type { Move } from '../../../model/move.ts';
+import { csvField, csvMark } from '../../csv.ts';
 
 const mib = 1024 ** 2;
 const iso = (at: number | null): string => (at === null ? '' : new Date(at).toISOString());
@@ -29,15 +30,7 @@ const columns: readonly Column[] = [
   ['error', (move, _owners, say) => (move.error === null ? '' : say(move.error))],
 ];
 
-/** A text that begins like a formula is one for a table program: a quote before it keeps it text. */
-export function csvField(value: string | number | null): string {
-  if (value === null) return '';
-  const text = typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
-}
-
 export function csvOf(moves: readonly Move[], owners: ReadonlyMap<string, string>, say: (sentence: Sentence) => string, withHead: boolean): string {
-  // the mark tells table programs that it is UTF-8
-  const head = withHead ? `\uFEFF${columns.map(([name]) => name).join(',')}\r\n` : '';
+  const head = withHead ? `${csvMark}${columns.map(([name]) => name).join(',')}\r\n` : '';
   return head + moves.map((move) => `${columns.map(([, value]) => csvField(value(move, owners, say))).join(',')}\r\n`).join('');
 }

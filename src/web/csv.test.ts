@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { csvField } from './csv.ts';
+import { csvField, fileName } from './csv.ts';
 
 describe('a field of a CSV file', () => {
   for (const [name, value, written] of [
@@ -16,4 +16,8 @@ describe('a field of a CSV file', () => {
   ] as const) {
     it(`keeps ${name}`, () => assert.equal(csvField(value), written));
   }
+});
+
+describe('a file’s name', () => {
+  it('is made of plain letters alone', () => assert.equal(fileName('../web "1"', 'cpu', '維護', '2026-11-23'), 'web-1_cpu_2026-11-23'));
 });
