@@ -180,6 +180,17 @@ describe('an instance’s life through the API', () => {
     const prices = await admin.ok<{ perVcpu: number }>('PUT', '/settings/prices', { body: { currency: 'NT$', perVcpu: 1200, perMemoryGib: 0, perDiskGib: 1.5 } });
     assert.equal(prices.perVcpu, 1200);
     assert.ok((await admin.refused(422, 'PUT', '/settings/prices', { body: { currency: 'NT$', perVcpu: -1, perMemoryGib: 0, perDiskGib: 0 } })).fields?.['perVcpu']);
+    for (const [group, change, wrong] of [
+      ['migration', { perHost: 3 }, { perHost: 0 }], ['balancing', { mode: 'suggest' }, { lowCpuPercent: 99 }], ['site', { name: 'Lab' }, { name: '' }],
+    ] as const) {
+      const { version: __, ...before } = await admin.ok<Record<string, unknown> & { version: number }>('GET', `/settings/${group}`);
+      const after = await admin.ok<Record<string, unknown> & { version: number }>('PUT', `/settings/${group}`, { body: { ...before, ...change } });
+      assert.deepEqual(after, { ...before, ...change, version: after.version });
+      await admin.refused(422, 'PUT', `/settings/${group}`, { body: { ...before, ...wrong } });
+      await admin.refused(422, 'PUT', `/settings/${group}`, { body: { ...before, unknown: 1 } });
+      await user.refused(403, 'GET', `/settings/${group}`);
+      await admin.ok('PUT', `/settings/${group}`, { body: before });
+    }
   });
 
   it('belongs to accounts that admins keep', async () => {
