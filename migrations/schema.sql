@@ -319,6 +319,7 @@ CREATE TABLE gate (
   since BIGINT NOT NULL,
   reasons VARCHAR(4000) NOT NULL,
   checked_at BIGINT NOT NULL,
+  turning VARCHAR(200) CHARACTER SET ascii NULL,
   PRIMARY KEY (id)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
@@ -610,6 +611,29 @@ CREATE TABLE snapshots (
   at BIGINT NOT NULL,
   value VARBINARY(20000) NOT NULL,
   PRIMARY KEY (name)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE usage_periods (
+  instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  opened_at BIGINT NOT NULL,
+  closed_at BIGINT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  instance_name VARCHAR(32) CHARACTER SET ascii NOT NULL,
+  vcpus INT NOT NULL,
+  memory_mib INT NOT NULL,
+  disk_gib INT NOT NULL,
+  PRIMARY KEY (instance_id, opened_at),
+  KEY closed_at (closed_at),
+  KEY user_id (user_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE price_lists (
+  valid_from BIGINT NOT NULL,
+  currency VARCHAR(8) NOT NULL,
+  per_vcpu DOUBLE NOT NULL,
+  per_memory_gib DOUBLE NOT NULL,
+  per_disk_gib DOUBLE NOT NULL,
+  PRIMARY KEY (valid_from)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE portals (

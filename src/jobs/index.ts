@@ -11,6 +11,7 @@ import { createInspectHosts } from './inspect-hosts.ts';
 import { purgeExpired } from './purge-expired.ts';
 import { createRecoverHosts } from './recover-hosts.ts';
 import { reconcileHosts, reconcilePools } from './reconcile-hosts.ts';
+import { reconcileUsage } from './reconcile-usage.ts';
 import { createSchedule, type Job, type Schedule } from './schedule.ts';
 import { createWatchHosts, defaultWatch } from './watch-hosts.ts';
 
@@ -37,6 +38,7 @@ export function createJobs(deps: JobDeps, { ownerId }: { readonly ownerId: strin
     { name: 'inspect-hosts', every: 30_000, run: createInspectHosts(deps) },
     { name: 'reconcile-hosts', every: 30_000, run: (signal) => reconcileHosts(deps, signal) },
     { name: 'reconcile-pools', every: 900_000, run: (signal) => reconcilePools(deps, signal) },
+    { name: 'reconcile-usage', every: 600_000, run: (signal) => reconcileUsage(deps, signal) },
     { name: 'balance', every: 60_000, run: () => balance(deps, deps.config) },
     { name: 'purge-expired', every: { cron: '23 * * * *' }, run: (signal) => purgeExpired(deps, signal) },
   ];

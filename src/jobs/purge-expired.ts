@@ -14,6 +14,8 @@ import { deleteSamples } from '../store/samples.ts';
 import { purgeExpiredSessions } from '../store/sessions.ts';
 import { purgeSetupLinks } from '../store/setup-links.ts';
 import { deleteSuggestionsEndedBefore } from '../store/suggestions.ts';
+import { deletePeriodsClosedBefore } from '../store/usage-periods.ts';
+import { usageKeptMs } from '../model/usage.ts';
 
 const batchRows = 500;
 /** How long an operation that has ended can be looked at. The audit log goes further back. */
@@ -36,6 +38,7 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     operations: await inBatches(signal, () => deleteEndedOperations(db, now - operationsKeptMs, batchRows)),
     moves: await inBatches(signal, () => deleteMovesEndedBefore(db, now - movesKeptMs, batchRows)),
     suggestions: await inBatches(signal, () => deleteSuggestionsEndedBefore(db, now - operationsKeptMs, batchRows)),
+    usagePeriods: await inBatches(signal, () => deletePeriodsClosedBefore(db, now - usageKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };
   log.info(counts, 'purged what had expired');

@@ -19,6 +19,7 @@ import { insertOperation, selectOperationsPage } from '../store/operations.ts';
 import { reserveHostCapacity, reservePoolSpace, reserveUserQuota } from '../store/reservations.ts';
 import { insertSampleSubject } from '../store/sample-subjects.ts';
 import { selectPool } from '../store/storage-pools.ts';
+import { openUsagePeriod } from '../store/usage-periods.ts';
 import { selectUser } from '../store/users.ts';
 import { admissionError, loadAdmission, raceLost } from './admission.ts';
 import type { OperationDeps } from './deps.ts';
@@ -118,6 +119,7 @@ async function reserve(
         id, userId: user.id, name, ...size, imageId: image.id, hostId, poolId: pool.id, mac: makeMac(), operationId, operationKind: definition.kind,
         subjectId: await insertSampleSubject(tx, id, now), createdAt: now, ha: request.ha ?? settings.availability.defaultHa, haPriority: request.haPriority ?? 1, antiAffinity,
       });
+      await openUsagePeriod(tx, { instanceId: id, instanceName: name, userId: user.id, ...size, openedAt: now });
       await insertInstanceSeed(tx, id, { sshKey: request.sshKey, userData: request.userData });
       await recordPlacement(tx, { instanceId: id, moveId: null }, placement, now);
       await insertOperation(tx, {

@@ -11,6 +11,7 @@ import { deleteInstanceSeed } from '../store/instance-seeds.ts';
 import { deleteInstance, releaseInstance, selectOptionalInstance } from '../store/instances.ts';
 import { releaseReservation } from '../store/reservations.ts';
 import { selectOptionalPool } from '../store/storage-pools.ts';
+import { closeUsagePeriod } from '../store/usage-periods.ts';
 import { ensureOff, ensureUndefined } from './domain.ts';
 import { HostFencedError } from './failure.ts';
 import { observedChange } from './instance-power.ts';
@@ -84,6 +85,7 @@ async function release(run: StepRun): Promise<void> {
     const { hostId, poolId, userId } = current;
     // a failed one gave its reservation back when it failed
     if (hostId !== null && poolId !== null) await releaseReservation(tx, { userId, hostId, poolId, size: current });
+    await closeUsagePeriod(tx, current.id, run.deps.clock.now());
     await deleteInstanceSeed(tx, current.id);
     await deleteInstancePlacement(tx, current.id);
     await deleteInstance(tx, current.id, operation.id);

@@ -6,7 +6,8 @@ import {
   availabilityProofs, balancingModes, defaultSettings, migrationEncryptions, placementStrategies, registrations, settingsBounds, type Settings, type SettingsGroup,
 } from '../model/settings.ts';
 import { languages } from '../model/user.ts';
-import { isDuplicateKey, type Db } from './db.ts';
+import type { Database, Db } from './db.ts';
+import { insertPriceList } from './price-lists.ts';
 
 const integer = ([least, most]: readonly [number, number]): z.ZodNumber => z.number().int().min(least).max(most);
 const decimal = ([least, most]: readonly [number, number]): z.ZodNumber => z.number().min(least).max(most);
@@ -84,12 +85,22 @@ export async function selectSettingsVersion<G extends SettingsGroup>(db: Db, gro
  * Throws ZodError for a value outside the schema: forms check first.
  */
 export async function updateSettings<G extends SettingsGroup>(
-  db: Db, group: G, value: Settings[G], userId: string | null, now: number, expectedVersion?: number,
+  db: Database, group: G, value: Settings[G], userId: string | null, now: number, expectedVersion?: number,
 ): Promise<boolean> {
   const json = JSON.stringify(settingsSchemas[group].parse(value));
-  const won = await writeRow(db, group, json, userId, now, expectedVersion);
+  const write = (to: Db): Promise<boolean> => writeRow(to, group, json, userId, now, expectedVersion);
+  const won = group === 'prices' ? await db.transaction((tx) => withPriceHistory(tx, () => write(tx))) : await write(db);
   generation++;
   return won;
+}
+
+/** What is in force now becomes history, and so does what the write puts in its place: the list of any moment can be found. */
+async function withPriceHistory(tx: Db, write: () => Promise<boolean>): Promise<boolean> {
+  const before = await selectSettingsVersion(tx, 'prices');
+  if (!(await write())) return false;
+  const after = await selectSettingsVersion(tx, 'prices');
+  for (const { value, version } of [before, after]) await insertPriceList(tx, { validFrom: version, ...value });
+  return true;
 }
 
 async function writeRow(db: Db, group: SettingsGroup, json: string, userId: string | null, now: number, expected: number | undefined): Promise<boolean> {
@@ -102,12 +113,9 @@ async function writeRow(db: Db, group: SettingsGroup, json: string, userId: stri
     return true;
   }
   if (expected === 0) {
-    try {
-      await db.execute('INSERT INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, ?, ?)', [group, json, now, userId]);
-      return true;
-    } catch (error) {
-      if (!isDuplicateKey(error)) throw error;
-    }
+    // IGNORE: on MySQL Cluster a duplicate key would end the transaction that this may be part of
+    const { affectedRows } = await db.execute('INSERT IGNORE INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, ?, ?)', [group, json, now, userId]);
+    if (affectedRows === 1) return true;
   } else {
     const { affectedRows } = await db.execute('UPDATE settings SET value = ?, updated_at = ?, updated_by = ? WHERE name = ? AND updated_at = ?', [json, Math.max(now, expected + 1), userId, group, expected]);
     if (affectedRows === 1) return true;

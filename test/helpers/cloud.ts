@@ -175,6 +175,7 @@ async function checkBooks(db: Database, fakes: readonly FakeLibvirtd[]): Promise
   const held = await db.query("SELECT id, state, operation_kind FROM instances WHERE operation_id IS NOT NULL OR state = 'creating'");
   assert.deepEqual(held, [], 'no instance is held or half made');
   await checkSums(db);
+  await checkUsagePeriods(db);
   const instances = await db.query<{ id: string; host_id: string; state: string }>("SELECT id, host_id, state FROM instances WHERE state <> 'failed'");
   const present = instances.filter(({ state }) => state !== 'lost').map(({ id }) => id).sort();
   assert.deepEqual(fakes.flatMap((fake) => [...fake.domains.keys()]).sort(), present, 'the domains are those of the instances');
@@ -201,4 +202,14 @@ async function checkSums(db: Database): Promise<void> {
   for (const row of await db.query<Sums & { id: string }>('SELECT id, used_gib AS disk FROM storage_pools')) {
     assert.deepEqual(numbers(row, ['disk']), numbers(await sum('pool_id', row.id), ['disk']), 'the pool’s usage is the sum of its disks');
   }
+}
+
+/** What is being paid for is what is reserved, and nothing else. */
+async function checkUsagePeriods(db: Database): Promise<void> {
+  const size = 'user_id, vcpus, memory_mib, disk_gib';
+  const open = await db.query(`SELECT instance_id AS id, ${size} FROM usage_periods WHERE closed_at IS NULL ORDER BY 1`);
+  const reserved = await db.query(`SELECT id, ${size} FROM instances WHERE host_id IS NOT NULL ORDER BY 1`);
+  assert.deepEqual(open, reserved, 'the open usage periods are those of the instances that hold a reservation');
+  const doubled = await db.query('SELECT instance_id FROM usage_periods GROUP BY instance_id HAVING COUNT(*) > 1');
+  assert.deepEqual(doubled, [], 'no instance is paid for twice');
 }
