@@ -4,7 +4,7 @@ import { isNotSupported } from '../libvirt/errors.ts';
 import type { CallOptions, DomainStats, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
 import type { Instance } from '../model/instance.ts';
-import { hostSample, instanceSample, type HostReading, type InstanceReading, type InstanceSample } from '../model/metrics.ts';
+import { hostSample, instanceSample, type HostReading, type InstanceReading } from '../model/metrics.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { selectInstancesByHost } from '../store/instances.ts';
 import { insertHostSamples, insertInstanceSamples } from '../store/samples.ts';
@@ -63,7 +63,7 @@ async function readDomains(records: readonly DomainStats[], monotonicMs: number)
 }
 
 async function storeSamples(deps: OperationDeps, host: Host, instances: readonly Instance[], now: HostReadings, before: HostReadings | undefined, at: number): Promise<void> {
-  const samples = instances.flatMap((instance): InstanceSample[] => {
+  const samples = instances.flatMap((instance) => {
     // a domain that is not ours, or that is only arriving from another host, has no instance here
     const reading = now.domains.get(instance.id);
     return reading === undefined ? [] : [instanceSample(before?.domains.get(instance.id), reading, instance.subjectId, at)];

@@ -9,7 +9,7 @@ import { aFleet, aHost, anInstance, aPool } from '../../test/helpers/fleet.ts';
 import { planBalancing, type BalancingInput, type BalancingMove, type BalancingPlan } from './balancing.ts';
 import type { Host } from './host.ts';
 import type { Instance } from './instance.ts';
-import type { HostSample } from './metrics.ts';
+import type { HostLoadSample } from './metrics.ts';
 import { defaultSettings, type Settings } from './settings.ts';
 
 const directory = fileURLToPath(new URL('../../test/golden/balancing', import.meta.url));
@@ -48,7 +48,7 @@ class World {
   readonly hosts: readonly Host[];
   readonly trace: Trace;
   instances: Instance[];
-  readonly #samples = new Map<string, HostSample[]>();
+  readonly #samples = new Map<string, HostLoadSample[]>();
   readonly #cores = new Map<string, number[]>();
   readonly #movedAt = new Map<string, number>();
   readonly #touchedAt = new Map<string, number>();

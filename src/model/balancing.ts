@@ -6,14 +6,14 @@ import { say, type Sentence } from '../errors.ts';
 import type { Fleet } from './admission.ts';
 import type { Host } from './host.ts';
 import type { Instance } from './instance.ts';
-import { isStale, type HostSample } from './metrics.ts';
+import { isStale, type HostLoadSample } from './metrics.ts';
 import { considerHost, type PlacementRequest } from './placement.ts';
 import type { Settings } from './settings.ts';
 
 export interface BalancingHost {
   readonly host: Host;
   /** the last ones, oldest first */
-  readonly samples: readonly HostSample[];
+  readonly samples: readonly HostLoadSample[];
   /** a move from or to it waits or goes on */
   readonly moving: boolean;
   /** when the last move from or to it ended; null: none that matters */

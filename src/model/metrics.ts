@@ -1,6 +1,7 @@
 // Measured values. Rates are over the time that really passed between two readings; null: not known for this sample.
 
-export interface HostSample {
+/** What balancing and admission look at. */
+export interface HostLoadSample {
   readonly subjectId: number;
   readonly at: number;
   readonly cpuPercent: number | null;
@@ -8,17 +9,62 @@ export interface HostSample {
   readonly memoryTotalMib: number | null;
 }
 
+/** Of a host, of all hosts together, or of a portal's own machine. libvirt tells neither steal nor swap of a host. */
+export interface HostSample extends HostLoadSample {
+  /** 1: it answered; 0: it did not, and nothing else is known; null: from before this was noted */
+  readonly up: 0 | 1 | null;
+  readonly cpuUserPercent: number | null;
+  readonly cpuSystemPercent: number | null;
+  readonly cpuIowaitPercent: number | null;
+  readonly cpuStealPercent: number | null;
+  /** buffers and page cache, which are not in `memoryUsedMib` */
+  readonly memoryCachedMib: number | null;
+  readonly swapUsedMib: number | null;
+  readonly swapTotalMib: number | null;
+}
+
+/** Memory and disks are dear to ask for: between two readings of theirs the last values stand here, `detailAt` old. */
 export interface InstanceSample {
   readonly subjectId: number;
   readonly at: number;
   /** of the vCPUs it has: 100 = all of them busy */
   readonly cpuPercent: number | null;
+  /** when the values of memory and disks were read; null: they are not known */
+  readonly detailAt: number | null;
   readonly memoryUsedMib: number | null;
+  /** what the guest could still take; null: its balloon driver does not tell */
+  readonly memoryAvailableMib: number | null;
   readonly diskReadBytesPerSecond: number | null;
   readonly diskWriteBytesPerSecond: number | null;
+  readonly diskReadOpsPerSecond: number | null;
+  readonly diskWriteOpsPerSecond: number | null;
+  readonly diskAllocationMib: number | null;
   readonly networkReceiveBytesPerSecond: number | null;
   readonly networkTransmitBytesPerSecond: number | null;
+  readonly networkReceivePacketsPerSecond: number | null;
+  readonly networkTransmitPacketsPerSecond: number | null;
+  /** both ways */
+  readonly networkDropsPerSecond: number | null;
 }
+
+/** One disk or network interface of an instance. Of an interface, read is receive and operations are packets. */
+export interface DeviceSample {
+  readonly subjectId: number;
+  /** 0 to 15 disks, 16 to 31 network interfaces, in libvirt's order */
+  readonly device: number;
+  readonly at: number;
+  readonly readBytesPerSecond: number | null;
+  readonly writeBytesPerSecond: number | null;
+  readonly readOpsPerSecond: number | null;
+  readonly writeOpsPerSecond: number | null;
+  /** null for a disk */
+  readonly dropsPerSecond: number | null;
+  /** null for an interface */
+  readonly allocationMib: number | null;
+}
+
+/** Numbers of the first disk and the first network interface, and how many each has. */
+export const deviceNumbers = { disk: 0, interface: 16, each: 16 } as const;
 
 export interface PoolSample {
   readonly subjectId: number;
@@ -74,7 +120,7 @@ function clampPercent(value: number): number {
 }
 
 /** The sample that two readings of a host give; without an earlier reading there is no CPU figure yet. */
-export function hostSample(before: HostReading | undefined, after: HostReading, subjectId: number, at: number): HostSample {
+export function hostSample(before: HostReading | undefined, after: HostReading, subjectId: number, at: number): HostLoadSample {
   const total = before === undefined ? 0 : after.totalNs - before.totalNs;
   const busy = before === undefined ? 0 : after.busyNs - before.busyNs;
   const known = total > 0 && busy >= 0;
@@ -88,7 +134,7 @@ export function hostSample(before: HostReading | undefined, after: HostReading, 
 }
 
 /** The sample that two readings of one domain on one host give. */
-export function instanceSample(before: InstanceReading | undefined, after: InstanceReading, subjectId: number, at: number): InstanceSample {
+export function instanceSample(before: InstanceReading | undefined, after: InstanceReading, subjectId: number, at: number) {
   const same = before !== undefined && before.domainId === after.domainId ? before : undefined;
   const elapsedMs = same === undefined ? 0 : after.monotonicMs - same.monotonicMs;
   const rate = (key: 'cpuNs' | 'diskReadBytes' | 'diskWriteBytes' | 'networkReceiveBytes' | 'networkTransmitBytes'): number | null =>

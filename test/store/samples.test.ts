@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import {
-  deleteSamples, insertHostSamples, insertInstanceSamples, insertPoolSamples, selectHostMeans, selectInstanceSampleRange,
-  selectLatestHostSamples, selectLatestInstanceSamples, selectPoolMeans, slotOf,
+  deleteSamples, insertHostSamples, insertInstanceSamples, insertPoolSamples, selectHostMeans, selectHostSampleRange, selectHostSampleRanges, selectInstanceSampleRange,
+  selectLastHostSamples, selectLatestHostSamples, selectLatestInstanceSamples, selectPoolMeans, slotOf,
 } from '../../src/store/samples.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
@@ -14,8 +14,9 @@ after(() => database.close());
 
 function sample(subjectId: number, at: number, cpuPercent: number | null = 10) {
   return {
-    subjectId, at, cpuPercent, memoryUsedMib: 100, diskReadBytesPerSecond: 1.5, diskWriteBytesPerSecond: null,
-    networkReceiveBytesPerSecond: 0, networkTransmitBytesPerSecond: 3e9,
+    subjectId, at, cpuPercent, detailAt: at - 5000, memoryUsedMib: 100, memoryAvailableMib: 412, diskReadBytesPerSecond: 1.5, diskWriteBytesPerSecond: null,
+    diskReadOpsPerSecond: 2, diskWriteOpsPerSecond: null, diskAllocationMib: 3_000_000, networkReceiveBytesPerSecond: 0, networkTransmitBytesPerSecond: 3e9,
+    networkReceivePacketsPerSecond: 0, networkTransmitPacketsPerSecond: 250_000, networkDropsPerSecond: 0.25,
   };
 }
 
@@ -60,4 +61,15 @@ test('means leave out what was not measured and what is outside the window', asy
   assert.equal((await selectHostMeans(database.db, [], 0, now)).size, 0);
   await insertPoolSamples(database.db, [{ subjectId: 30, at: now, capacityBytes: 8e14, availableBytes: 2e14 }]);
   assert.deepEqual((await selectPoolMeans(database.db, [30], now - 60_000, now)).get(30), { capacityBytes: 8e14, availableBytes: 2e14 });
+});
+
+test('what says that a host did not answer is in its history, and never taken for a measurement', async () => {
+  const measured = { subjectId: 40, at: now - 20_000, up: 1 as const, cpuPercent: 50, cpuUserPercent: 30, cpuSystemPercent: 20, cpuIowaitPercent: 5, memoryUsedMib: 1, memoryTotalMib: 2, memoryCachedMib: 1 };
+  await insertHostSamples(database.db, [measured, { subjectId: 40, at: now - 10_000, up: 0 }, { subjectId: 41, at: now - 10_000, up: 0 }]);
+  for (const samples of [await selectLatestHostSamples(database.db, [40, 41], now), await selectLastHostSamples(database.db, [40, 41], now)]) {
+    assert.deepEqual([...samples], [[40, { ...measured, cpuStealPercent: null, swapUsedMib: null, swapTotalMib: null }]]);
+  }
+  assert.deepEqual([...(await selectHostMeans(database.db, [40, 41], now - 60_000, now)).keys()], [40]);
+  assert.equal((await selectHostSampleRanges(database.db, [40], now - 60_000, now)).get(40)?.length, 1);
+  assert.deepEqual((await selectHostSampleRange(database.db, 40, now - 60_000, now)).map(({ up, cpuPercent }) => [up, cpuPercent]), [[1, 50], [0, null]]);
 });
