@@ -91,6 +91,23 @@ export interface Settings {
     /** new instances restart elsewhere unless their owner says no */
     readonly defaultHa: boolean;
   };
+  /** days for which measured values are kept in steps of a minute, and of a quarter of an hour; every sample is for two hours */
+  readonly monitoring: { readonly minuteDays: number; readonly quarterDays: number };
+  readonly alerts: {
+    /** IANA name; quiet hours and the digest's time are of its wall clock */
+    readonly timeZone: string;
+    /** admins are mailed nothing below it */
+    readonly mailSeverity: MailSeverity;
+    /** they are mailed too when an incident is over */
+    readonly mailResolved: boolean;
+    /** what is beyond waits and is told together */
+    readonly notificationsPerHour: number;
+    /** minutes that an incident must stay away before it counts as over; a relapse before is the same incident */
+    readonly calmMinutes: number;
+    readonly digest: DigestMode;
+    /** HH:MM */
+    readonly digestAt: string;
+  };
 }
 
 export const placementStrategies = ['spread', 'pack'] as const;
@@ -101,6 +118,11 @@ export const balancingModes = ['off', 'suggest', 'act'] as const;
 export type BalancingMode = (typeof balancingModes)[number];
 export const availabilityProofs = ['fencing', 'fencing-or-lock'] as const;
 export type AvailabilityProof = (typeof availabilityProofs)[number];
+
+export const mailSeverities = ['critical', 'warning', 'info', 'none'] as const;
+export type MailSeverity = (typeof mailSeverities)[number];
+export const digestModes = ['off', 'needed', 'always'] as const;
+export type DigestMode = (typeof digestModes)[number];
 
 export type SettingsGroup = keyof Settings;
 export const registrations = ['open', 'approval', 'closed'] as const satisfies readonly Settings['site']['registration'][];
@@ -141,6 +163,8 @@ export const settingsBounds = {
   cooldownSeconds: [0, 86_400],
   movesPerRound: [1, 20],
   graceSeconds: [0, 3600],
+  minuteDays: [1, 14],
+  quarterDays: [30, 1100],
 } as const satisfies Record<string, readonly [number, number]>;
 
 export const defaultSettings: Settings = {
@@ -164,4 +188,5 @@ export const defaultSettings: Settings = {
     mode: 'off', highCpuPercent: 85, highMemoryPercent: 90, samples: 6, lowCpuPercent: 70, lowMemoryPercent: 80, minGainPercent: 10, cooldownSeconds: 1800, movesPerRound: 2,
   },
   availability: { enabled: true, graceSeconds: 15, proof: 'fencing', defaultHa: true },
+  monitoring: { minuteDays: 2, quarterDays: 365 },
 };

@@ -3,7 +3,7 @@
 import { performance } from 'node:perf_hooks';
 import { z } from 'zod';
 import {
-  availabilityProofs, balancingModes, defaultSettings, migrationEncryptions, placementStrategies, registrations, settingsBounds, type Settings, type SettingsGroup,
+  availabilityProofs, balancingModes, defaultSettings, digestModes, mailSeverities, migrationEncryptions, placementStrategies, registrations, settingsBounds, type Settings, type SettingsGroup,
 } from '../model/settings.ts';
 import { languages } from '../model/user.ts';
 import type { Database, Db } from './db.ts';
@@ -42,6 +42,11 @@ export const settingsSchemas = {
     // else a machine would be moved to a host that is overloaded with it
     .refine((value) => value.lowCpuPercent < value.highCpuPercent && value.lowMemoryPercent < value.highMemoryPercent, { message: 'low must be below high' }),
   availability: z.object({ enabled: z.boolean(), graceSeconds: integer(b.graceSeconds), proof: z.enum(availabilityProofs), defaultHa: z.boolean() }),
+  alerts: z.object({
+    timeZone: text(b.timeZoneLength).refine(isTimeZone), mailSeverity: z.enum(mailSeverities), mailResolved: z.boolean(),
+    notificationsPerHour: integer(b.notificationsPerHour), calmMinutes: integer(b.calmMinutes), digest: z.enum(digestModes), digestAt: z.string().refine((value) => minuteOf(value) !== undefined),
+  }),
+  monitoring: z.object({ minuteDays: integer(b.minuteDays), quarterDays: integer(b.quarterDays) }),
 } satisfies { [G in SettingsGroup]: z.ZodType<Settings[G]> };
 
 export const settingsGroups = Object.keys(settingsSchemas) as SettingsGroup[];
