@@ -73,7 +73,7 @@ ndb_secret() { # FILE: a random password, readable by its owner alone
 write_ndb_config() { # FOLDER [quick]: quick, for tests: room for the tables of many databases at once
   local folder=$1 port tables=512
   port=$(ndb_port "$folder")
-  if [ "${2-}" = quick ]; then tables=4096; fi
+  if [ "${2-}" = quick ]; then tables=1024; fi
   cat > "$folder/config.ini.new" <<INI
 [ndbd default]
 NoOfReplicas=2
@@ -213,8 +213,7 @@ start_ndb() { # FOLDER [quick]: quick, for tests: its account may make databases
   (umask 077; printf '[client]\nuser = root\npassword = %s\n' "$(cat "$folder/root-password")" > "$folder/root.cnf")
   write_ndb_config "$folder" "${2-}"
   start_ndb_node "$folder" mgm && wait_ndb_node "$folder" mgm 60 || return 1
-  for node in data1 data2 sql1 sql2; do start_ndb_node "$folder" "$node" & done # side by side; what failed is seen below
-  wait
+  ndb_side_by_side start_ndb_node "$folder" data1 data2 sql1 sql2 || return 1
   for node in data1 data2 sql1 sql2; do wait_ndb_node "$folder" "$node" 180 || return 1; done
   make_ndb_account "$folder" "$databases"
 }
@@ -235,10 +234,15 @@ ndb_account_works() { # FOLDER N
 }
 
 stop_ndb() { # FOLDER: SQL nodes first, so that the data nodes have no work under way
-  local node
-  for node in sql1 sql2; do stop_ndb_node "$1" "$node" & done
-  wait
-  for node in data1 data2; do stop_ndb_node "$1" "$node" & done
-  wait
+  ndb_side_by_side stop_ndb_node "$1" sql1 sql2
+  ndb_side_by_side stop_ndb_node "$1" data1 data2
   stop_ndb_node "$1" mgm
+}
+
+ndb_side_by_side() { # FUNCTION FOLDER NODE…: waits for these alone: a node that was started here is a child of this shell too
+  local function=$1 folder=$2 node pid pids=() rc=0
+  shift 2
+  for node in "$@"; do "$function" "$folder" "$node" & pids+=($!); done
+  for pid in "${pids[@]}"; do wait "$pid" || rc=1; done
+  return "$rc"
 }
