@@ -2,9 +2,8 @@
 import { parseDomainXml } from '../libvirt/domain-xml.ts';
 import type { CallOptions, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
-import type { Instance } from '../model/instance.ts';
 import type { OperationDeps } from '../operations/deps.ts';
-import { updateInstanceAddresses, updateObservedInstance } from '../store/instances.ts';
+import { updateInstanceAddresses, updateObservedInstance, type PolledInstance } from '../store/instances.ts';
 import { readGuestAddresses, readLeases } from '../operations/guest-addresses.ts';
 import type { PolledHost } from './poll-host.ts';
 
@@ -14,8 +13,8 @@ const callsPerTick = 8;
 const turnMs = 10_000;
 
 /** Never rejects: none of this is worth calling a host dead. */
-export async function observeInstances(deps: OperationDeps, host: Host, { readings, instances }: PolledHost, options: CallOptions): Promise<void> {
-  const running = instances.filter((instance) => readings.domains.has(instance.id) && instance.operationId === null && instance.state === 'running');
+export async function observeInstances(deps: OperationDeps, host: Host, { instances }: PolledHost, options: CallOptions): Promise<void> {
+  const running = instances.map(({ instance }) => instance).filter((instance) => instance.operationId === null && instance.state === 'running');
   if (running.length === 0) return;
   const hypervisor = deps.hosts.host(host.id);
   const quietly = (error: unknown): void => deps.log.debug({ hostId: host.id, err: error }, 'guests not observed');
@@ -25,7 +24,7 @@ export async function observeInstances(deps: OperationDeps, host: Host, { readin
   ]);
 }
 
-async function observeAddresses(deps: OperationDeps, hypervisor: Hypervisor, host: Host, running: readonly Instance[], options: CallOptions): Promise<void> {
+async function observeAddresses(deps: OperationDeps, hypervisor: Hypervisor, host: Host, running: readonly PolledInstance[], options: CallOptions): Promise<void> {
   const now = deps.clock.now();
   const leases = await readLeases(hypervisor, host.network, now, options);
   const [leased, unleased] = [running.filter(({ mac }) => leases.has(mac.toLowerCase())), running.filter(({ mac }) => !leases.has(mac.toLowerCase()))];
@@ -37,7 +36,7 @@ async function observeAddresses(deps: OperationDeps, hypervisor: Hypervisor, hos
 }
 
 /** Who is asked one by one this time: half the calls for those without an address, half for those whose address may have changed. */
-function inTurn(instances: readonly Instance[], now: number): Instance[] {
+function inTurn(instances: readonly PolledInstance[], now: number): PolledInstance[] {
   const turn = Math.floor(now / turnMs);
   const half = callsPerTick / 2;
   return [instances.filter(({ address }) => address === null), instances.filter(({ address }) => address !== null)].flatMap((group) => {
@@ -46,7 +45,7 @@ function inTurn(instances: readonly Instance[], now: number): Instance[] {
   });
 }
 
-async function observeConsolePorts(deps: OperationDeps, hypervisor: Hypervisor, running: readonly Instance[], options: CallOptions): Promise<void> {
+async function observeConsolePorts(deps: OperationDeps, hypervisor: Hypervisor, running: readonly PolledInstance[], options: CallOptions): Promise<void> {
   for (const instance of running.filter((one) => one.consolePort === null).slice(0, callsPerTick)) {
     const port = parseDomainXml(await hypervisor.domain.getXMLDesc(instance.id, {}, options)).vnc?.port ?? -1;
     if (port > 0) await updateObservedInstance(deps.db, instance, { consolePort: port }, deps.clock.now());

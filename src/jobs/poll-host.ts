@@ -1,42 +1,56 @@
-// One host's part of a tick: one bulk call for all domains, two for the node, one INSERT for all samples.
+// One host's part of a tick: one bulk call for all domains, two for the node. Memory and disks are asked for now and then
+// only; a domain that is new is not left without them until then.
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { isNotSupported } from '../libvirt/errors.ts';
+import { isNotSupported, LibvirtError } from '../libvirt/errors.ts';
 import type { CallOptions, DomainStats, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
-import type { Instance } from '../model/instance.ts';
-import { hostSample, instanceSample, type HostReading, type InstanceReading } from '../model/metrics.ts';
+import { hostSample, instanceDetail, instanceSample, type HostReading, type HostSample, type InstanceDetail, type InstanceReading, type InstanceSample } from '../model/metrics.ts';
 import type { OperationDeps } from '../operations/deps.ts';
-import { selectInstancesByHost } from '../store/instances.ts';
-import { insertHostSamples, insertInstanceSamples } from '../store/samples.ts';
-import { pollGroups, readDomain, readNode } from './domain-reading.ts';
+import type { PolledInstance } from '../store/instances.ts';
+import { allGroups, detailGroups, pollGroups, readDetail, readDomain, readNode } from './domain-reading.ts';
+
+export interface DomainReadings { readonly quick: InstanceReading; readonly detail: InstanceDetail | undefined }
 
 /** What the counters said at the last tick; of a host's domains only those that run. */
 export interface HostReadings {
   readonly node: HostReading | undefined;
-  readonly domains: ReadonlyMap<string, InstanceReading>;
+  readonly domains: ReadonlyMap<string, DomainReadings>;
+  /** monotonic time of the last dear reading of all domains */
+  readonly detailMs: number;
+}
+
+export interface HostPoll {
+  readonly host: Host;
+  /** our instances whose home this host is */
+  readonly instances: readonly PolledInstance[];
+  readonly before: HostReadings | undefined;
+  /** it is its turn to tell of memory and disks */
+  readonly isDetailDue: boolean;
+  readonly detailMaxAgeMs: number;
 }
 
 export interface PolledHost {
   readonly readings: HostReadings;
-  /** our instances whose home this host is */
-  readonly instances: readonly Instance[];
+  readonly sample: HostSample;
+  readonly instances: readonly { readonly instance: PolledInstance; readonly sample: InstanceSample }[];
+  /** dear readings that were made this time */
+  readonly details: readonly { readonly instance: PolledInstance; readonly detail: InstanceDetail; readonly before: InstanceDetail | undefined }[];
 }
 
 /** Domains read in one turn of the event loop: 250 take about 2 ms. */
 const sliceDomains = 250;
 
-/** Polls the host and stores its samples. Rejects when the host does not answer. */
-export async function pollHost(deps: OperationDeps, host: Host, before: HostReadings | undefined, options: CallOptions): Promise<PolledHost> {
-  const hypervisor = deps.hosts.host(host.id);
-  const [node, stats, instances] = await Promise.all([
+/** Rejects when the host does not answer. */
+export async function pollHost(deps: OperationDeps, poll: HostPoll, options: CallOptions): Promise<PolledHost> {
+  const hypervisor = deps.hosts.host(poll.host.id);
+  const isWhole = poll.isDetailDue || mostLackDetail(poll);
+  const [node, stats] = await Promise.all([
     pollNode(hypervisor, options),
-    hypervisor.domain.getAllStats(pollGroups, options).then((records) => ({ records, monotonicMs: performance.now() })),
-    selectInstancesByHost(deps.db, host.id),
+    hypervisor.domain.getAllStats(isWhole ? allGroups : pollGroups, options).then((records) => ({ records, monotonicMs: performance.now(), at: deps.clock.now() })),
   ]);
-  const at = deps.clock.now();
-  const domains = await readDomains(stats.records, stats.monotonicMs);
-  await storeSamples(deps, host, instances, { node, domains }, before, at);
-  return { readings: { node, domains }, instances };
+  const domains = await readDomains(stats, poll.before, isWhole);
+  if (!isWhole) await readNewcomers(deps, poll, stats.records, domains, options);
+  return samplesOf(poll, { node, domains, detailMs: isWhole ? stats.monotonicMs : (poll.before?.detailMs ?? stats.monotonicMs) }, stats.at);
 }
 
 /** undefined: a driver without such counters (libvirt's test driver). */
@@ -50,24 +64,67 @@ async function pollNode({ node }: Hypervisor, options: CallOptions): Promise<Hos
   }
 }
 
-async function readDomains(records: readonly DomainStats[], monotonicMs: number): Promise<Map<string, InstanceReading>> {
-  const readings = new Map<string, InstanceReading>();
-  for (let start = 0; start < records.length; start += sliceDomains) {
-    if (start > 0) await nextTurn();
-    for (const record of records.slice(start, start + sliceDomains)) {
-      const reading = readDomain(record, monotonicMs);
-      if (reading !== undefined) readings.set(record.domain.uuid, reading);
-    }
+async function readDomains(stats: { readonly records: readonly DomainStats[]; readonly monotonicMs: number; readonly at: number }, before: HostReadings | undefined, isWhole: boolean): Promise<Map<string, DomainReadings>> {
+  const readings = new Map<string, DomainReadings>();
+  for (const [index, record] of stats.records.entries()) {
+    if (index > 0 && index % sliceDomains === 0) await nextTurn();
+    const quick = readDomain(record, stats.monotonicMs);
+    if (quick === undefined) continue;
+    const known = before?.domains.get(record.domain.uuid)?.detail;
+    const reading = isWhole ? readDetail(record, stats.monotonicMs, stats.at) : undefined;
+    readings.set(record.domain.uuid, { quick, detail: reading === undefined ? known : instanceDetail(known?.reading, reading) });
   }
   return readings;
 }
 
-async function storeSamples(deps: OperationDeps, host: Host, instances: readonly Instance[], now: HostReadings, before: HostReadings | undefined, at: number): Promise<void> {
-  const samples = instances.flatMap((instance) => {
+/** Two dear readings make a rate; a run that has not had both is new. */
+function lacksDetail(readings: DomainReadings | undefined): boolean {
+  return readings?.detail?.reading.domainId !== readings?.quick.domainId || readings?.detail?.isRated !== true;
+}
+
+/** As after the portal's start: then the whole host is asked once more. */
+function mostLackDetail({ before, instances }: HostPoll): boolean {
+  if (before === undefined) return true;
+  const running = instances.filter(({ id }) => before.domains.has(id));
+  return running.filter(({ id }) => lacksDetail(before.domains.get(id))).length > running.length / 2;
+}
+
+async function readNewcomers(deps: OperationDeps, { host, instances }: HostPoll, records: readonly DomainStats[], domains: Map<string, DomainReadings>, options: CallOptions): Promise<void> {
+  const newcomers = new Set(instances.filter(({ id }) => domains.has(id) && lacksDetail(domains.get(id))).map(({ id }) => id));
+  if (newcomers.size === 0) return;
+  try {
+    const answers = await deps.hosts.host(host.id).domain.listGetStats(records.map(({ domain }) => domain).filter(({ uuid }) => newcomers.has(uuid)), detailGroups, options);
+    for (const record of answers) {
+      const known = domains.get(record.domain.uuid);
+      const reading = readDetail(record, performance.now(), deps.clock.now());
+      if (known !== undefined && reading !== undefined) domains.set(record.domain.uuid, { quick: known.quick, detail: instanceDetail(known.detail?.reading, reading) });
+    }
+  } catch (error) {
+    // their turn comes with the host's
+    if (!(error instanceof LibvirtError)) throw error;
+  }
+}
+
+function samplesOf({ host, instances, before, detailMaxAgeMs }: HostPoll, readings: HostReadings, at: number): PolledHost {
+  const measured = instances.flatMap((instance) => {
     // a domain that is not ours, or that is only arriving from another host, has no instance here
-    const reading = now.domains.get(instance.id);
-    return reading === undefined ? [] : [instanceSample(before?.domains.get(instance.id), reading, instance.subjectId, at)];
+    const now = readings.domains.get(instance.id);
+    return now === undefined ? [] : [{ instance, now, earlier: before?.domains.get(instance.id) }];
   });
-  if (now.node !== undefined) await insertHostSamples(deps.db, [hostSample(before?.node, now.node, host.subjectId, at)]);
-  await insertInstanceSamples(deps.db, samples);
+  return {
+    readings,
+    sample: readings.node === undefined ? unmeasured(host, at) : hostSample(before?.node, readings.node, host.subjectId, at),
+    instances: measured.map(({ instance, now, earlier }) => ({
+      instance, sample: instanceSample(earlier?.quick, now.quick, now.detail, { subjectId: instance.subjectId, at, detailMaxAgeMs }),
+    })),
+    details: measured.flatMap(({ instance, now, earlier }) => (now.detail === undefined || now.detail === earlier?.detail ? [] : [{ instance, detail: now.detail, before: earlier?.detail }])),
+  };
+}
+
+/** It answers, and tells nothing of itself. */
+function unmeasured(host: Host, at: number): HostSample {
+  return {
+    subjectId: host.subjectId, at, up: 1, cpuPercent: null, cpuUserPercent: null, cpuSystemPercent: null, cpuIowaitPercent: null, cpuStealPercent: null,
+    memoryUsedMib: null, memoryTotalMib: null, memoryCachedMib: null, swapUsedMib: null, swapTotalMib: null,
+  };
 }

@@ -1,7 +1,7 @@
 // Domains: what there is, life cycle, devices, jobs, migration. Numbers and units of the procedures are in rpc/procedures.ts.
 import { isIP } from 'node:net';
 import { isNoDomain, isNoMetadata, isUnknownFlag } from './errors.ts';
-import type { DomainApi, DomainState, StatsGroup } from './hypervisor.ts';
+import type { CallOptions, DomainApi, DomainRef, DomainState, StatsGroup } from './hypervisor.ts';
 import type { HostLink } from './host-link.ts';
 import { domainArg } from './domain-ref.ts';
 import { snapshotCalls } from './domain-snapshot.ts';
@@ -54,9 +54,13 @@ function isAddress(text: string): boolean {
   return isIP(text) !== 0 && !text.includes('%');
 }
 
-type Inventory = 'listAll' | 'lookupByUUID' | 'getState' | 'getXMLDesc' | 'getMetadata' | 'getInterfaceAddresses' | 'getAllStats';
+type Inventory = 'listAll' | 'lookupByUUID' | 'getState' | 'getXMLDesc' | 'getMetadata' | 'getInterfaceAddresses' | 'getAllStats' | 'listGetStats';
 
 function inventoryCalls(link: HostLink): Pick<DomainApi, Inventory> {
+  const askStats = async (doms: readonly DomainRef[], groups: readonly StatsGroup[], options?: CallOptions) => {
+    const stats = groups.reduce((bits, group) => bits | statsBits[group], 0);
+    return (await link.call('CONNECT_GET_ALL_DOMAIN_STATS', { doms, stats, flags: statsNoWait }, options)).records;
+  };
   return {
     async listAll(options) {
       return (await link.call('CONNECT_LIST_ALL_DOMAINS', { needResults: 1, flags: 0 }, options)).domains;
@@ -94,10 +98,9 @@ function inventoryCalls(link: HostLink): Pick<DomainApi, Inventory> {
         addresses: addrs.filter(({ addr }) => isAddress(addr)).map(({ type, addr, prefix }) => ({ type: type === 1 ? 'ipv6' : 'ipv4', address: addr, prefix })),
       }));
     },
-    async getAllStats(groups, options) {
-      const stats = groups.reduce((bits, group) => bits | statsBits[group], 0);
-      return (await link.call('CONNECT_GET_ALL_DOMAIN_STATS', { doms: [], stats, flags: statsNoWait }, options)).records;
-    },
+    getAllStats: (groups, options) => askStats([], groups, options),
+    // an empty list would stand for all
+    listGetStats: async (domains, groups, options) => (domains.length === 0 ? [] : askStats(domains, groups, options)),
   };
 }
 

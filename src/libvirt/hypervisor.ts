@@ -117,6 +117,8 @@ export interface DomainApi {
   getInterfaceAddresses(uuid: string, source: 'lease' | 'agent' | 'arp', options?: CallOptions): Promise<InterfaceAddress[]>;
   /** One bulk call, NOWAIT: a domain whose monitor is busy gives what is known without it. Decoded in slices. */
   getAllStats(groups: readonly StatsGroup[], options?: CallOptions): Promise<DomainStats[]>;
+  /** The same of some domains; one that is gone is left out. */
+  listGetStats(domains: readonly DomainRef[], groups: readonly StatsGroup[], options?: CallOptions): Promise<DomainStats[]>;
   getJobStats(uuid: string, flags?: { readonly completed?: boolean; readonly keepCompleted?: boolean }, options?: CallOptions): Promise<JobStats>;
   abortJob(uuid: string, options?: CallOptions): Promise<void>;
   /**

@@ -57,13 +57,14 @@ function factCalls(link: HostLink): Omit<NodeApi, 'getCPUStats' | 'getMemoryStat
 }
 
 function loadCalls(link: HostLink): Pick<NodeApi, 'getCPUStats' | 'getMemoryStats'> {
+  const [askCpu, askMemory] = [createAsk(), createAsk()];
   return {
     async getCPUStats(options) {
-      const value = await askTwice((nparams) => link.call('NODE_GET_CPU_STATS', { cpuNum: allCpus, nparams, flags: 0 }, options));
+      const value = await askCpu((nparams) => link.call('NODE_GET_CPU_STATS', { cpuNum: allCpus, nparams, flags: 0 }, options));
       return { userNs: value('user'), kernelNs: value('kernel'), idleNs: value('idle'), iowaitNs: value('iowait'), intrNs: value('intr') };
     },
     async getMemoryStats(options) {
-      const value = await askTwice((nparams) => link.call('NODE_GET_MEMORY_STATS', { nparams, cellNum: allCells, flags: 0 }, options));
+      const value = await askMemory((nparams) => link.call('NODE_GET_MEMORY_STATS', { nparams, cellNum: allCells, flags: 0 }, options));
       return { totalKib: value('total'), freeKib: value('free'), buffersKib: value('buffers'), cachedKib: value('cached') };
     },
   };
@@ -71,11 +72,22 @@ function loadCalls(link: HostLink): Pick<NodeApi, 'getCPUStats' | 'getMemoryStat
 
 type NodeStats = { readonly params: readonly { readonly field: string; readonly value: number }[]; readonly nparams: number };
 
-/** The daemon refuses any number of fields but the one it has, so it is asked for that first. A field it lacks is 0. */
-async function askTwice(ask: (nparams: number) => Promise<NodeStats>): Promise<(field: string) => number> {
-  const { nparams } = await ask(0);
-  const { params } = await ask(nparams);
-  const values = new Map(params.map(({ field, value }) => [field, value]));
-  return (field) => values.get(field) ?? 0;
+/**
+ * The daemon refuses any number of fields but the one it has, so it is asked for that first; what it said the last time
+ * holds until another daemon refuses it. A field it lacks is 0.
+ */
+function createAsk(): (ask: (nparams: number) => Promise<NodeStats>) => Promise<(field: string) => number> {
+  let known = 0;
+  const askTwice = async (ask: (nparams: number) => Promise<NodeStats>): Promise<NodeStats> => {
+    known = (await ask(0)).nparams;
+    return ask(known);
+  };
+  return async (ask) => {
+    const { params } = known === 0 ? await askTwice(ask) : await ask(known).catch((error: unknown) => {
+      if (error instanceof LibvirtError) return askTwice(ask);
+      throw error;
+    });
+    const values = new Map(params.map(({ field, value }) => [field, value]));
+    return (field) => values.get(field) ?? 0;
+  };
 }
-

@@ -35,7 +35,7 @@ export interface SampleDevice {
   readonly kind: 'disk' | 'interface';
   /** a disk's target (vda), an interface's MAC address */
   readonly name: string;
-  /** when the name was last written: it is, when it is new or changes, and once in a while */
+  /** when the name was last written: whenever the machine is new to the portal that measures it */
   readonly seenAt: number;
 }
 

@@ -56,7 +56,7 @@ function toInstance(row: InstanceRow): Instance {
     diskGib: row.disk_gib,
     mac: row.mac,
     address: row.address,
-    addresses: row.address === null ? [] : (row.addresses?.split(' ') ?? [row.address]),
+    addresses: addressesOf(row),
     consolePort: row.console_port,
     consoleExpiresAt: row.console_expires_at,
     problem: columnToSentence(row.problem),
@@ -68,6 +68,10 @@ function toInstance(row: InstanceRow): Instance {
     returnHostId: row.return_host_id,
     movedAt: row.moved_at,
   };
+}
+
+function addressesOf({ address, addresses }: Pick<InstanceRow, 'address' | 'addresses'>): string[] {
+  return address === null ? [] : (addresses?.split(' ') ?? [address]);
 }
 
 // ── reading ─────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -154,6 +158,29 @@ export async function selectPlacedInstances(db: Db): Promise<Instance[]> {
 /** What has its home on this host, in whatever state. */
 export async function selectInstancesByHost(db: Db, hostId: string): Promise<Instance[]> {
   return (await db.query<InstanceRow>(`SELECT ${columns} FROM instances WHERE host_id = ?`, [hostId])).map(toInstance);
+}
+
+/** What a poll of its host needs to know. */
+export type PolledInstance = Pick<Instance, 'id' | 'subjectId' | 'hostId' | 'state' | 'stateAt' | 'operationId' | 'mac' | 'address' | 'addresses' | 'consolePort'>;
+
+/** Answers of one statement: a reply of megabytes is read in one turn of the event loop. */
+const polledHosts = 50;
+
+/** hostId → what has its home there, in whatever state. */
+export async function selectPolledInstances(db: Db, hostIds: readonly string[]): Promise<Map<string, PolledInstance[]>> {
+  const byHost = new Map<string, PolledInstance[]>(hostIds.map((id) => [id, []]));
+  for (let start = 0; start < hostIds.length; start += polledHosts) {
+    const rows = await db.query<Pick<InstanceRow, 'id' | 'subject_id' | 'host_id' | 'state' | 'state_at' | 'operation_id' | 'mac' | 'address' | 'addresses' | 'console_port'>>(
+      'SELECT id, subject_id, host_id, state, state_at, operation_id, mac, address, addresses, console_port FROM instances WHERE host_id IN (?)', [hostIds.slice(start, start + polledHosts)],
+    );
+    for (const row of rows) {
+      byHost.get(row.host_id ?? '')?.push({
+        id: row.id, subjectId: row.subject_id, hostId: row.host_id, state: row.state, stateAt: row.state_at, operationId: row.operation_id, mac: row.mac,
+        address: row.address, addresses: addressesOf(row), consolePort: row.console_port,
+      });
+    }
+  }
+  return byHost;
 }
 
 /** What goes back to this host when its maintenance ends, and is elsewhere now. */

@@ -25,7 +25,8 @@ function inventory(host: FakeHost): Handlers {
       return { domains, count: domains.length };
     },
     CONNECT_GET_ALL_DOMAIN_STATS: ({ doms, stats, flags }) => ({
-      records: (doms.length > 0 ? doms.map((dom: Ref) => host.domain(dom.uuid)) : listed(host, flags))
+      // one that is gone is left out, as the QEMU driver does it
+      records: (doms.length > 0 ? doms.flatMap((dom: Ref) => host.domains.get(dom.uuid) ?? []) : listed(host, flags))
         .map((domain: FakeDomain) => ({ domain: domain.ref, params: domain.stats(stats) })),
     }),
     DOMAIN_LOOKUP_BY_UUID: ({ uuid }) => ({ dom: host.domain(uuid).ref }),
