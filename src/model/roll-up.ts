@@ -24,8 +24,6 @@ export const dayMs = quarterTier.stepMs * quarterTier.points;
 export interface Steps {
   /** A value measured at this time, or a finer step that begins then; outside of the steps it is not counted. NaN and null are nothing. */
   add(at: number, avg: number | null, min?: number | null, max?: number | null): void;
-  /** Whether anything was counted. */
-  isEmpty(): boolean;
   points(): Points;
 }
 
@@ -34,19 +32,16 @@ export function createSteps(start: number, stepMs: number, count: number): Steps
   const counted = new Uint32Array(count);
   const min = new Float64Array(count).fill(NaN);
   const max = new Float64Array(count).fill(NaN);
-  let empty = true;
   return {
     add(at, avg, least = avg, most = avg) {
       const step = Math.floor((at - start) / stepMs);
       if (step < 0 || step >= count || avg === null || least === null || most === null || Number.isNaN(avg)) return;
-      empty = false;
       sum[step] = (sum[step] ?? 0) + avg;
       counted[step] = (counted[step] ?? 0) + 1;
       // written so that the NaN of an empty step gives way
       if (!((min[step] ?? NaN) <= least)) min[step] = least;
       if (!((max[step] ?? NaN) >= most)) max[step] = most;
     },
-    isEmpty: () => empty,
     points: () => ({ avg: sum.map((total, step) => ((counted[step] ?? 0) === 0 ? NaN : total / (counted[step] ?? 1))), min, max }),
   };
 }
@@ -68,4 +63,22 @@ export function stepsBetween(from: number, to: number, ownStepMs: number, most: 
   let factor = Math.max(1, Math.ceil((to - from) / ownStepMs / Math.max(1, most)));
   while (steps(factor).count > Math.max(1, most)) factor++;
   return steps(factor);
+}
+
+/** Fewer distances than these say nothing about a rhythm. */
+const rhythm = 8;
+
+/** Where samples come more seldom than the steps are long, how many steps are one: else a chart would be gaps and dots. */
+export function widenSteps(series: readonly Points[]): number {
+  const distances: number[] = [];
+  for (const { avg } of series) {
+    let before = -1;
+    for (let step = 0; step < avg.length; step++) {
+      if (Number.isNaN(avg[step] ?? NaN)) continue;
+      if (before >= 0) distances.push(step - before);
+      before = step;
+    }
+  }
+  // the usual distance, the longer one where two take turns; gaps are fewer than samples
+  return distances.length < rhythm ? 1 : (distances.sort((a, b) => a - b)[Math.floor(0.6 * distances.length)] ?? 1);
 }

@@ -43,8 +43,8 @@ export const ringColumns = {
   'instance.network-receive-packets': instance('network_receive_pps'),
   'instance.network-transmit-packets': instance('network_transmit_pps'),
   'instance.network-drops': instance('network_drops_ps'),
-  'pool.used': pool('(capacity_bytes - available_bytes) / 1048576'),
-  'pool.capacity': pool('capacity_bytes / 1048576'),
+  'pool.used': pool('(capacity_bytes - available_bytes) / 1048576e0'),
+  'pool.capacity': pool('capacity_bytes / 1048576e0'),
 } as const satisfies Record<MetricName, RingColumn>;
 
 /** What is measured of each disk and network interface; of an interface read is receive and operations are packets. */

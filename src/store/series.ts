@@ -1,8 +1,9 @@
 // What was measured, as equal steps of time for charts, forecasts and lists: from the finest tier that still holds the
 // beginning. What is not rolled up yet comes from the finer tier, so that nothing is late.
+import { setImmediate } from 'node:timers/promises';
 import { decodeChunk } from '../model/chunk.ts';
 import { metrics, type MetricName } from '../model/metric.ts';
-import { addPoints, createSteps, dayMs, hourMs, minuteTier, quarterTier, stepsBetween, type Points, type Steps, type Tier } from '../model/roll-up.ts';
+import { addPoints, createSteps, dayMs, hourMs, minuteTier, quarterTier, stepsBetween, widenSteps, type Points, type Steps, type Tier } from '../model/roll-up.ts';
 import type { Db } from './db.ts';
 import { deviceMetricIds, ringColumns, rings, type DeviceColumn, type RingColumn } from './sample-tiers.ts';
 import { selectSettings } from './settings.ts';
@@ -56,7 +57,7 @@ interface Source {
 interface Window { readonly from: number; readonly to: number }
 type TierName = 'ring' | 'hours' | 'days';
 
-/** Clocks of portals differ a little, and what is over is deleted once a day: the edge is still there. */
+/** Clocks of portals differ a little, and pages take a moment: at the edge the tier still counts as holding it. */
 const edgeMs = 60_000;
 /** Subjects of one statement: a year of one is about 100 kB. */
 const batchSubjects = 16;
@@ -64,21 +65,35 @@ const batchSubjects = 16;
 async function readSeries(db: Db, source: Source, subjectIds: readonly number[], { from, to, points, now }: SeriesRange): Promise<Map<number, Series>> {
   const tier = await finestTier(db, source, from, now);
   const ownStepMs = tier === 'ring' ? source.slot.slotMs : tier === 'hours' ? minuteTier.stepMs : quarterTier.stepMs;
-  const { start, stepMs, count } = stepsBetween(from, Math.max(to, from + 1), ownStepMs, points);
+  const end = Math.max(to, from + 1);
+  const grid = stepsBetween(from, end, ownStepMs, points);
+  const steps = await readSteps(db, source, tier, subjectIds, grid, now);
+  const wide = tier === 'ring' ? widenSteps([...steps.values()]) : 1;
+  if (wide === 1) return toSeries(steps, grid);
+  const wider = stepsBetween(from, end, grid.stepMs * wide, points);
+  return toSeries(await readSteps(db, source, tier, subjectIds, wider, now), wider);
+}
+
+type Grid = ReturnType<typeof stepsBetween>;
+
+async function readSteps(db: Db, source: Source, tier: TierName, subjectIds: readonly number[], { start, stepMs, count }: Grid, now: number): Promise<Map<number, Points>> {
   const window = { from: start, to: start + stepMs * count };
-  const at = Array.from({ length: count }, (_, index) => start + index * stepMs);
-  const series = new Map<number, Series>();
+  const points = new Map<number, Points>();
   for (let first = 0; first < subjectIds.length; first += batchSubjects) {
     const batch = subjectIds.slice(first, first + batchSubjects);
     const steps = new Map(batch.map((id) => [id, createSteps(start, stepMs, count)]));
-    if (tier === 'ring') for (const row of await selectRing(db, source, batch, window, stepMs)) steps.get(row.subject_id)?.add(row.at, row.avg, row.least, row.most);
+    if (tier === 'ring') addRows(steps, await selectRing(db, source, batch, window, stepMs));
     else await addTiers(db, source, steps, tier, window, now);
-    for (const [id, each] of steps) {
-      const { avg, min, max } = each.points();
-      series.set(id, { stepMs, at, avg: orNull(avg), min: orNull(min), max: orNull(max) });
-    }
+    for (const [id, each] of steps) points.set(id, each.points());
+    // a year of many subjects is some milliseconds each
+    await setImmediate();
   }
-  return series;
+  return points;
+}
+
+function toSeries(points: ReadonlyMap<number, Points>, { start, stepMs, count }: Grid): Map<number, Series> {
+  const at = Array.from({ length: count }, (_, index) => start + index * stepMs);
+  return new Map([...points].map(([id, { avg, min, max }]) => [id, { stepMs, at, avg: orNull(avg), min: orNull(min), max: orNull(max) }]));
 }
 
 async function finestTier(db: Db, source: Source, from: number, now: number): Promise<TierName> {
@@ -103,10 +118,12 @@ async function addTiers(db: Db, source: Source, steps: ReadonlyMap<number, Steps
   const inHours = new Set(hours.map((chunk) => keyOf(chunk.subjectId, chunk.start, hourMs)));
   for (const chunk of days) addTo(steps, chunk, quarterTier);
   for (const chunk of hours) if (!inDays.has(keyOf(chunk.subjectId, chunk.start, dayMs))) addTo(steps, chunk, minuteTier);
-  for (const row of ring) {
-    const known = inHours.has(keyOf(row.subject_id, row.at, hourMs)) || inDays.has(keyOf(row.subject_id, row.at, dayMs));
-    if (!known) steps.get(row.subject_id)?.add(row.at, row.avg, row.least, row.most);
-  }
+  const isKnown = ({ subjectId, at }: RingRow): boolean => inHours.has(keyOf(subjectId, at, hourMs)) || inDays.has(keyOf(subjectId, at, dayMs));
+  addRows(steps, ring.filter((row) => !isKnown(row)));
+}
+
+function addRows(steps: ReadonlyMap<number, Steps>, rows: readonly RingRow[]): void {
+  for (const row of rows) steps.get(row.subjectId)?.add(row.at, row.avg, row.least, row.most);
 }
 
 function addTo(steps: ReadonlyMap<number, Steps>, chunk: Chunk, tier: Tier): void {
@@ -147,7 +164,7 @@ function reportDamage(table: string, row: { readonly subject_id: number; readonl
   process.emitWarning(`row ${name} cannot be read and is shown as a gap`);
 }
 
-interface RingRow { readonly subject_id: number; readonly at: number; readonly avg: number; readonly least: number; readonly most: number }
+interface RingRow { readonly subjectId: number; readonly at: number; readonly avg: number; readonly least: number; readonly most: number }
 
 async function selectRing(db: Db, source: Source, subjectIds: readonly number[], { from, to }: Window, stepMs: number): Promise<RingRow[]> {
   if (to <= from) return [];
@@ -158,7 +175,7 @@ async function selectRing(db: Db, source: Source, subjectIds: readonly number[],
      FROM ${table} WHERE subject_id IN (?) ${device} AND at >= ? AND at < ? AND ${value} IS NOT NULL GROUP BY subject_id, FLOOR(at / ?)`,
     [stepMs, subjectIds, ...(source.device === undefined ? [] : [source.device]), from, to, stepMs],
   );
-  return rows.map((row) => ({ subject_id: row.subject_id, at: row.step * stepMs, avg: row.avg, least: row.least, most: row.most }));
+  return rows.map((row) => ({ subjectId: row.subject_id, at: row.step * stepMs, avg: row.avg, least: row.least, most: row.most }));
 }
 
 function orNull(values: Float64Array): (number | null)[] {
