@@ -4,7 +4,7 @@ import { say, type Sentence } from '../errors.ts';
 import { hostRoom, isOpenForNew, poolRoomGib, remainingOf } from './capacity.ts';
 import type { Host, StoragePool } from './host.ts';
 import { hostRefusals, placeInstance } from './placement.ts';
-import type { Settings } from './settings.ts';
+import type { Settings, ThresholdMeasure } from './settings.ts';
 import { memoryText, sizeKeys, type Size, type SizeKey } from './size.ts';
 import type { Quota, Usage } from './user.ts';
 
@@ -20,6 +20,8 @@ export interface Gate {
   readonly closed: boolean;
   readonly since: number;
   readonly reasons: readonly Sentence[];
+  /** measures that have crossed to the other side of the gate and must stay there for the hold time: since when */
+  readonly turning?: Readonly<Partial<Record<ThresholdMeasure, number>>>;
 }
 
 export interface Fleet {

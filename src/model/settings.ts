@@ -30,6 +30,8 @@ export interface Settings {
     readonly storagePercent: ThresholdPair;
     /** seconds of samples that the mean is taken over */
     readonly windowSeconds: number;
+    /** seconds for which a mean must be above before the gate closes, and below before it opens */
+    readonly holdSeconds: number;
   };
   readonly prices: PriceList;
   readonly power: {
@@ -146,6 +148,8 @@ export const settingsBounds = {
   percent: [1, 100],
   /** shorter than a few polls the mean is one sample; longer, the gate closes when the storm is over */
   windowSeconds: [20, 3600],
+  /** 0: at once. Longer, the gate closes when the storm is over */
+  holdSeconds: [0, 3600],
   currencyLength: [1, 8],
   price: [0, 1_000_000_000],
   shutdownTimeoutSeconds: [10, 3600],
@@ -178,6 +182,7 @@ export const defaultSettings: Settings = {
     memoryPercent: { close: 95, open: 90 },
     storagePercent: { close: 90, open: 85 },
     windowSeconds: 120,
+    holdSeconds: 60,
   },
   prices: { currency: 'NT$', perVcpu: 1000, perMemoryGib: 1500, perDiskGib: 1500 },
   power: { shutdownTimeoutSeconds: 60 },

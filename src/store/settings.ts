@@ -23,7 +23,11 @@ export const settingsSchemas = {
   caps: z.object({ vcpus: integer(b.vcpus), memoryMib: integer(b.memoryMib), diskGib: integer(b.diskGib) }),
   quota: z.object({ instances: integer(b.quotaInstances), vcpus: integer(b.quotaVcpus), memoryMib: integer(b.quotaMemoryMib), diskGib: integer(b.quotaDiskGib) }),
   overcommit: z.object({ vcpus: decimal(b.overcommit), memory: decimal(b.overcommit), disk: decimal(b.overcommit) }),
-  thresholds: z.object({ enabled: z.boolean(), cpuPercent: pair, memoryPercent: pair, storagePercent: pair, windowSeconds: integer(b.windowSeconds) }),
+  thresholds: z.object({
+    enabled: z.boolean(), cpuPercent: pair, memoryPercent: pair, storagePercent: pair, windowSeconds: integer(b.windowSeconds),
+    // rows from before it could be set have none
+    holdSeconds: integer(b.holdSeconds).default(defaultSettings.thresholds.holdSeconds),
+  }),
   prices: z.object({ currency: text(b.currencyLength), perVcpu: decimal(b.price), perMemoryGib: decimal(b.price), perDiskGib: decimal(b.price) }),
   power: z.object({ shutdownTimeoutSeconds: integer(b.shutdownTimeoutSeconds) }),
   console: z.object({ passwordSeconds: integer(b.passwordSeconds) }),

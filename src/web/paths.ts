@@ -9,6 +9,7 @@ export const paths = {
   register: '/register',
   setup: (token: string) => `/setup/${id(token)}`,
   account: '/account',
+  accountUsage: '/account/usage',
   about: '/about',
   contact: '/contact',
   language: '/language',

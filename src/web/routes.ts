@@ -22,6 +22,7 @@ import { adminPriceRoutes } from './admin/prices/routes.ts';
 import { adminQuotaRoutes } from './admin/quotas/routes.ts';
 import { adminSettingsRoutes } from './admin/settings/routes.ts';
 import { adminThresholdRoutes } from './admin/thresholds/routes.ts';
+import { adminUsageRoutes } from './admin/usage/routes.ts';
 import { adminUserRoutes } from './admin/users/routes.ts';
 import { admissionRoutes } from './admission/routes.ts';
 import { apiRoutes } from './api/routes.ts';
@@ -35,6 +36,7 @@ import { operationRoutes } from './operations/routes.ts';
 import { resourceRoutes } from './resources/routes.ts';
 import { sessionRoutes } from './session/routes.ts';
 import { setupRoutes } from './setup/routes.ts';
+import { usageRoutes } from './usage/routes.ts';
 
 export interface Route {
   readonly method: 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -53,6 +55,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...sessionRoutes(deps),
     ...setupRoutes(deps),
     ...accountRoutes(deps),
+    ...usageRoutes(deps),
     ...adminDashboardRoutes(deps),
     ...adminOperationRoutes(deps),
     ...adminMoveRoutes(deps),
@@ -66,6 +69,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminImageRoutes(deps),
     ...adminFlavourRoutes(deps),
     ...adminUserRoutes(deps),
+    ...adminUsageRoutes(deps),
     ...adminQuotaRoutes(deps),
     ...adminThresholdRoutes(deps),
     ...adminPlacementRoutes(deps),

@@ -12,6 +12,7 @@ import { recoveryEndpoints } from './recoveries.ts';
 import { resourceEndpoints } from './resources.ts';
 import { settingsEndpoints } from './settings.ts';
 import { suggestionEndpoints } from './suggestions.ts';
+import { usageEndpoints } from './usage.ts';
 import { userEndpoints } from './users.ts';
 
 export function apiEndpoints(deps: WebDeps): Endpoint[] {
@@ -26,6 +27,7 @@ export function apiEndpoints(deps: WebDeps): Endpoint[] {
     ...suggestionEndpoints(deps),
     ...settingsEndpoints(deps),
     ...resourceEndpoints(deps),
+    ...usageEndpoints(deps),
     ...userEndpoints(deps),
     ...meEndpoints(deps),
   ];

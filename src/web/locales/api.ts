@@ -63,6 +63,8 @@ export const api = defineMessages({
   'api.summary.getSettings': ['Settings: {{group}}', '設定：{{group}}'],
   'api.summary.putSettings': ['Change the settings: {{group}}', '變更設定：{{group}}'],
   'api.summary.getResources': ['The Resource Monitor’s table', '資源監控表'],
+  'api.summary.getMyUsage': ['Your usage and what it costs, by day of a month or by month of a year', '您的用量與費用，按某月各日或某年各月'],
+  'api.summary.listUsage': ['Usage and cost of all users, by day or month and by user, for admins', '所有使用者的用量與費用，按日或月及按使用者（管理員）'],
   'api.summary.getMe': ['Your own account', '您的帳號'],
   'api.summary.listTokens': ['Your API tokens that can still be used', '您仍可使用的 API 權杖'],
   'api.summary.createToken': ['Make an API token; it is shown this once', '建立 API 權杖；僅顯示這一次'],

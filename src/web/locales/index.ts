@@ -27,6 +27,7 @@ import { monitor } from './monitor.ts';
 import { moves } from './moves.ts';
 import { operations } from './operations.ts';
 import { placement } from './placement.ts';
+import { usage } from './usage.ts';
 
 const areas: readonly Messages[] = [
   accounts,
@@ -52,6 +53,7 @@ const areas: readonly Messages[] = [
   moves,
   operations,
   placement,
+  usage,
 ];
 
 /** The whole catalogue. Throws when two areas define one key. */
