@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { insertInstanceSamples } from '../../src/store/samples.ts';
+import { settingsGroups } from '../../src/store/settings.ts';
 import { selectOptionalInstance } from '../../src/store/instances.ts';
 import { insertFlavour } from '../../src/store/flavours.ts';
 import { loggedIn } from '../helpers/accounts.ts';
@@ -180,6 +181,7 @@ describe('an instance’s life through the API', () => {
     const prices = await admin.ok<{ perVcpu: number }>('PUT', '/settings/prices', { body: { currency: 'NT$', perVcpu: 1200, perMemoryGib: 0, perDiskGib: 1.5 } });
     assert.equal(prices.perVcpu, 1200);
     assert.ok((await admin.refused(422, 'PUT', '/settings/prices', { body: { currency: 'NT$', perVcpu: -1, perMemoryGib: 0, perDiskGib: 0 } })).fields?.['perVcpu']);
+    for (const group of settingsGroups) await admin.ok('PUT', `/settings/${group}`, { body: await admin.ok('GET', `/settings/${group}`) });
     for (const [group, change, wrong] of [
       ['migration', { perHost: 3 }, { perHost: 0 }], ['balancing', { mode: 'suggest' }, { lowCpuPercent: 99 }], ['site', { name: 'Lab' }, { name: '' }],
     ] as const) {

@@ -24,8 +24,12 @@ import { amount, everybody, id, idParams, iso, isoOrNull, owner, percent, place,
 
 const rate = z.number().min(0).nullable();
 const sampleShape = {
-  at: time, cpuPercent: percent, memoryUsedMib: amount.nullable(), diskReadBytesPerSecond: rate, diskWriteBytesPerSecond: rate,
-  networkReceiveBytesPerSecond: rate, networkTransmitBytesPerSecond: rate,
+  at: time, cpuPercent: percent,
+  /** when memory and disks were read: they are asked for less often */
+  detailAt: time.nullable(),
+  memoryUsedMib: amount.nullable(), memoryAvailableMib: amount.nullable(), diskReadBytesPerSecond: rate, diskWriteBytesPerSecond: rate,
+  diskReadOpsPerSecond: rate, diskWriteOpsPerSecond: rate, diskAllocationMib: amount.nullable(),
+  networkReceiveBytesPerSecond: rate, networkTransmitBytesPerSecond: rate, networkReceivePacketsPerSecond: rate, networkTransmitPacketsPerSecond: rate, networkDropsPerSecond: rate,
 };
 const sampleSchema = named('Sample', z.strictObject(sampleShape));
 
@@ -58,8 +62,8 @@ const consoleSchema = named('Console', z.strictObject({ address: z.string(), por
 const samplesSchema = named('Samples', z.strictObject({ from: time, to: time, items: z.array(sampleSchema) }));
 
 function sampleBody(sample: InstanceSample): z.input<typeof sampleSchema> {
-  const { subjectId: _subjectId, at, ...values } = sample;
-  return { at: iso(at), ...values };
+  const { subjectId: _subjectId, at, detailAt, ...values } = sample;
+  return { at: iso(at), detailAt: isoOrNull(detailAt), ...values };
 }
 
 function instanceBody(instance: Instance, context: Context, hostName: string | undefined, measured: z.input<typeof instanceSchema>['measured']): z.input<typeof instanceSchema> {
