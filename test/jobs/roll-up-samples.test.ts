@@ -117,7 +117,7 @@ test('a day is kept as 96 quarters, and hours past their time go; a damaged hour
 });
 
 test('each device of several has a history; a single one is the total', async () => {
-  const [several = 0, single = 0] = [await newSubject(), await newSubject()];
+  const [several, single] = [await newSubject(), await newSubject()];
   await measure(several, start, start + hourMs, 60_000);
   const times = Array.from({ length: 60 }, (_, index) => start + index * minute);
   await insertDeviceSamples(database.db, times.flatMap((at) => [
@@ -135,7 +135,7 @@ test('each device of several has a history; a single one is the total', async ()
 test('rows stop growing when every tier is full, whatever is measured; a deleted owner leaves nothing', { timeout: 300_000 }, async () => {
   await updateSettings(database.db, 'monitoring', { minuteDays: 1, quarterDays: 30 }, null, start);
   assert.deepEqual(defaultSettings.monitoring, { minuteDays: 2, quarterDays: 365 });
-  const [host = 0, instance = 0, pool = 0] = [await newSubject(), await newSubject(), await newSubject()];
+  const [host, instance, pool] = [await newSubject(), await newSubject(), await newSubject()];
   const counts: Record<string, number>[] = [];
   const days = 36;
   for (let hour = 0; hour < days * 24; hour++) {
