@@ -85,6 +85,10 @@ export function readNode(cpu: NodeCpuStats, memory: NodeMemoryStats, monotonicMs
     systemNs: cpu.kernelNs + cpu.intrNs,
     iowaitNs: cpu.iowaitNs,
     idleNs: cpu.idleNs,
+    // libvirt tells neither of a host
+    stealNs: null,
+    swapUsedMib: null,
+    swapTotalMib: null,
     memoryUsedMib: Math.max(0, kibToMib(memory.totalKib - memory.freeKib - cachedKib)),
     memoryTotalMib: kibToMib(memory.totalKib),
     memoryCachedMib: kibToMib(cachedKib),

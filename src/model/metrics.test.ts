@@ -83,7 +83,7 @@ test('dear values are carried with their age while they are worth it, and never 
 
 const second = 1e9;
 const host = (change: Partial<HostReading> = {}): HostReading => ({
-  monotonicMs: 0, userNs: 100 * second, systemNs: 50 * second, iowaitNs: 10 * second, idleNs: 1000 * second, memoryUsedMib: 1, memoryTotalMib: 4, memoryCachedMib: 2, ...change,
+  monotonicMs: 0, userNs: 100 * second, systemNs: 50 * second, iowaitNs: 10 * second, idleNs: 1000 * second, stealNs: null, memoryUsedMib: 1, memoryTotalMib: 4, memoryCachedMib: 2, swapUsedMib: null, swapTotalMib: null, ...change,
 });
 const hostRates = (before: HostReading | undefined, after: HostReading) => {
   const sample = hostSample(before, after, 1, 7);
@@ -100,6 +100,8 @@ test('a host’s CPU % is busy time of all time', () => {
   assert.deepEqual(hostRates(host(), host({ userNs: second, systemNs: second, idleNs: 2000 * second })), [null, null, null, null]);
   // the kernel takes a little of it back
   assert.deepEqual(hostRates(host(), host({ userNs: 101 * second, iowaitNs: 9.9 * second, idleNs: 1009 * second })), [10, 10, 0, 0]);
+  const stolen = hostSample(host({ stealNs: 0 }), host({ userNs: 102 * second, stealNs: 2 * second, idleNs: 1006 * second }), 1, 7);
+  assert.deepEqual([stolen.cpuPercent, stolen.cpuStealPercent, hostSample(host(), later, 1, 7).cpuStealPercent], [20, 20, null]);
   assert.deepEqual([hostSample(undefined, host(), 1, 7).up, hostSample(undefined, host(), 1, 7).memoryCachedMib], [1, 2]);
 });
 

@@ -86,9 +86,13 @@ export interface HostReading {
   readonly systemNs: number;
   readonly iowaitNs: number;
   readonly idleNs: number;
+  /** taken by the machine's own hypervisor; null: not told */
+  readonly stealNs: number | null;
   readonly memoryUsedMib: number | null;
   readonly memoryTotalMib: number | null;
   readonly memoryCachedMib: number | null;
+  readonly swapUsedMib: number | null;
+  readonly swapTotalMib: number | null;
 }
 
 /** Counters of one disk or network interface; null: not told. Of an interface, read is receive and operations are packets. */
@@ -178,10 +182,10 @@ function clampPercent(value: number): number {
 
 /** The sample that two readings of a host give; without an earlier reading there is no CPU figure yet. */
 export function hostSample(before: HostReading | undefined, after: HostReading, subjectId: number, at: number): HostSample {
-  const grown = (key: 'userNs' | 'systemNs' | 'iowaitNs' | 'idleNs'): number => (before === undefined ? 0 : after[key] - before[key]);
+  const grown = (key: 'userNs' | 'systemNs' | 'iowaitNs' | 'idleNs' | 'stealNs'): number => (before === undefined ? 0 : (after[key] ?? 0) - (before[key] ?? 0));
   // the kernel's time of waiting for I/O may shrink a little; user and system time do after a reboot only
-  const [userNs, systemNs, iowaitNs] = [grown('userNs'), grown('systemNs'), Math.max(0, grown('iowaitNs'))];
-  const totalNs = userNs + systemNs + iowaitNs + grown('idleNs');
+  const [userNs, systemNs, iowaitNs, stealNs] = [grown('userNs'), grown('systemNs'), Math.max(0, grown('iowaitNs')), Math.max(0, grown('stealNs'))];
+  const totalNs = userNs + systemNs + iowaitNs + stealNs + grown('idleNs');
   const known = totalNs > 0 && userNs >= 0 && systemNs >= 0;
   const percent = (ns: number): number | null => (known ? clampPercent((100 * ns) / totalNs) : null);
   return {
@@ -192,12 +196,12 @@ export function hostSample(before: HostReading | undefined, after: HostReading, 
     cpuUserPercent: percent(userNs),
     cpuSystemPercent: percent(systemNs),
     cpuIowaitPercent: percent(iowaitNs),
-    cpuStealPercent: null,
+    cpuStealPercent: after.stealNs === null ? null : percent(stealNs),
     memoryUsedMib: after.memoryUsedMib,
     memoryTotalMib: after.memoryTotalMib,
     memoryCachedMib: after.memoryCachedMib,
-    swapUsedMib: null,
-    swapTotalMib: null,
+    swapUsedMib: after.swapUsedMib,
+    swapTotalMib: after.swapTotalMib,
   };
 }
 

@@ -57,8 +57,3 @@ export async function selectSampleDevices(db: Db, subjectId: number): Promise<Sa
   const rows = await db.query<{ device: number; name: string; seen_at: number }>('SELECT device, name, seen_at FROM sample_devices WHERE subject_id = ? ORDER BY device', [subjectId]);
   return rows.map((row) => ({ device: row.device, kind: row.device < deviceNumbers.interface ? 'disk' : 'interface', name: row.name, seenAt: row.seen_at }));
 }
-
-export async function deleteDeviceSamples(db: Db, subjectId: number): Promise<void> {
-  for (let device = 0; device < 2 * deviceNumbers.each; device++) await db.execute('DELETE FROM device_samples WHERE subject_id = ? AND device = ?', [subjectId, device]);
-  await db.execute('DELETE FROM sample_devices WHERE subject_id = ?', [subjectId]);
-}

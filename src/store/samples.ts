@@ -127,11 +127,14 @@ export async function selectHostCpuByMinute(db: Db, subjectIds: readonly number[
   return minutes;
 }
 
-/** Removes all that was measured of a subject whose owner is gone, half a ring a statement. */
+const tables = [hostRing.table, instanceRing.table, poolRing.table, 'device_samples', 'sample_devices', 'sample_hours', 'sample_days'];
+/** A big DELETE fails on MySQL Cluster. */
+const deletedRows = 500;
+
+/** Removes all that was ever measured of a subject whose owner is gone. */
 export async function deleteSamples(db: Db, subjectId: number): Promise<void> {
-  for (const { table } of [hostRing, instanceRing, poolRing]) {
-    // an owner writes to one ring; the others answer with nothing
-    await db.execute(`DELETE FROM ${table} WHERE subject_id = ? AND slot < ?`, [subjectId, turn.slots / 2]);
-    await db.execute(`DELETE FROM ${table} WHERE subject_id = ? AND slot >= ?`, [subjectId, turn.slots / 2]);
+  for (const table of tables) {
+    let { affectedRows } = await db.execute(`DELETE FROM ${table} WHERE subject_id = ? LIMIT ${deletedRows}`, [subjectId]);
+    while (affectedRows === deletedRows) ({ affectedRows } = await db.execute(`DELETE FROM ${table} WHERE subject_id = ? LIMIT ${deletedRows}`, [subjectId]));
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { deleteDeviceSamples, insertDeviceSamples, selectDeviceSampleRange, selectSampleDevices, upsertSampleDevices } from '../../src/store/device-samples.ts';
+import { insertDeviceSamples, selectDeviceSampleRange, selectSampleDevices, upsertSampleDevices } from '../../src/store/device-samples.ts';
+import { deleteSamples } from '../../src/store/samples.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
 const now = 1_800_000_000_000;
@@ -28,6 +29,6 @@ test('a device’s name is the last one given, and goes with the samples', async
     { device: 16, kind: 'interface', name: '52:54:00:00:00:01', seenAt: now },
   ]);
   await insertDeviceSamples(db, [{ subjectId: 2, device: 31, at: now }]);
-  await deleteDeviceSamples(db, 2);
+  await deleteSamples(db, 2);
   assert.deepEqual([await selectSampleDevices(db, 2), await selectDeviceSampleRange(db, 2, 31, 0, now)], [[], []]);
 });
