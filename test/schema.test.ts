@@ -5,7 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { openDatabase, type Database } from '../src/store/db.ts';
 import { migrate } from '../src/store/migrate.ts';
-import { createTestDatabase, databaseEngine, type TestDatabase } from './helpers/database.ts';
+import { createBareDatabase, createTestDatabase, databaseEngine, type TestDatabase } from './helpers/database.ts';
 
 const directory = fileURLToPath(new URL('../migrations', import.meta.url));
 const own = ['migrations', 'migration_lease'];
@@ -34,11 +34,8 @@ describe('the schema', () => {
   after(async () => { await migrated.close(); });
 
   it('is the one of schema.sql', async () => {
-    const written = await createTestDatabase();
+    const written = await createBareDatabase();
     try {
-      for (const { name } of await written.db.query<{ name: string }>('SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT IN (?, ?)', own)) {
-        await written.db.execute(`DROP TABLE ${name}`);
-      }
       for (const statement of readFileSync(`${directory}/schema.sql`, 'utf8').split(/;\s*$/m)) {
         if (statement.replace(/^--.*$/gm, '').trim() !== '') await written.db.execute(statement);
       }
@@ -80,17 +77,14 @@ describe('the schema', () => {
   });
 
   it('is migrated once when several portals start together', async () => {
-    const base = new URL(migrated.url);
-    const name = `${base.pathname.slice(1)}_b`;
-    await migrated.db.execute(`CREATE DATABASE ${name}`);
-    base.pathname = `/${name}`;
-    const portals = [1, 2, 3].map(() => openDatabase([base.href]));
+    const bare = await createBareDatabase();
+    const portals = [1, 2, 3].map(() => openDatabase([bare.url]));
     try {
       const ran = await Promise.all(portals.map((db) => migrate(db, { directory, engine: databaseEngine() })));
       assert.deepEqual(ran.map((files) => files.length).sort((a, b) => a - b).slice(0, 2), [0, 0]);
     } finally {
       await Promise.all(portals.map((db) => db.close()));
-      await migrated.db.execute(`DROP DATABASE ${name}`);
+      await bare.close();
     }
   });
 });

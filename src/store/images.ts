@@ -1,7 +1,7 @@
 // Table images: what disks are made from.
 import { AppError, say } from '../errors.ts';
 import type { Image } from '../model/image.ts';
-import { isDuplicateKey, type Db } from './db.ts';
+import { isDuplicateKey, type Database, type Db } from './db.ts';
 
 interface ImageRow {
   id: string; name: string; description: string; pool_id: string; volume: string; format: string;
@@ -91,10 +91,19 @@ export async function claimImage(tx: Db, id: string): Promise<boolean> {
   return (await tx.execute('UPDATE images SET enabled = 1 WHERE id = ? AND enabled = 1', [id])).affectedRows === 1;
 }
 
-/** Removes the record, never the file, when no instance uses it. false: one does. */
-export async function deleteUnusedImage(db: Db, id: string): Promise<boolean> {
-  const { affectedRows } = await db.execute('DELETE FROM images WHERE id = ? AND NOT EXISTS (SELECT 1 FROM instances WHERE image_id = ?)', [id, id]);
-  return affectedRows === 1 || (await selectOptionalImage(db, id)) === undefined;
+/**
+ * Removes the record, never the file, when no instance uses it. false: one does. The image is held before its instances are
+ * looked for: MySQL Cluster reads them without waiting for a creation that holds the image and has not inserted yet.
+ */
+export async function deleteUnusedImage(db: Database, id: string): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    const [held] = await tx.query('SELECT id FROM images WHERE id = ? FOR UPDATE', [id]);
+    if (held === undefined) return true;
+    const [used] = await tx.query('SELECT id FROM instances WHERE image_id = ? LIMIT 1', [id]);
+    if (used !== undefined) return false;
+    await tx.execute('DELETE FROM images WHERE id = ?', [id]);
+    return true;
+  });
 }
 
 /** image id → instances made of it */
