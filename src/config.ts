@@ -25,6 +25,8 @@ const schema = z.object({
   TRUST_PROXY: z.string().default(''),
   /** milliseconds between two polls of a host */
   POLL_INTERVAL_MS: z.coerce.number().int().min(1000).max(600_000).default(10_000),
+  /** milliseconds between two readings of a guest's memory and disks, which cost its host about six times the rest */
+  DETAIL_INTERVAL_MS: z.coerce.number().int().min(1000).max(600_000).default(60_000),
 });
 
 export interface Config {
@@ -42,6 +44,7 @@ export interface Config {
   readonly logLevel: string;
   readonly trustProxy: string;
   readonly pollIntervalMs: number;
+  readonly detailIntervalMs: number;
 }
 
 /** A value of the environment that cannot be used; the message names it and says what is allowed. */
@@ -74,6 +77,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     logLevel: e.LOG_LEVEL,
     trustProxy: e.TRUST_PROXY,
     pollIntervalMs: e.POLL_INTERVAL_MS,
+    detailIntervalMs: e.DETAIL_INTERVAL_MS,
   });
 }
 
