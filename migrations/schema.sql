@@ -613,6 +613,118 @@ CREATE TABLE snapshots (
   PRIMARY KEY (name)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
+CREATE TABLE alert_rules (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(80) NOT NULL,
+  condition_name VARCHAR(40) CHARACTER SET ascii NOT NULL,
+  direction VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  limit_value DOUBLE NOT NULL,
+  clear_value DOUBLE NOT NULL,
+  hold_seconds INT NOT NULL,
+  scope VARBINARY(8000) NOT NULL,
+  severity VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  enabled TINYINT NOT NULL,
+  quiet_from INT NULL,
+  quiet_until INT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE alert_states (
+  rule_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  subject_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  phase VARCHAR(8) CHARACTER SET ascii NOT NULL,
+  since BIGINT NOT NULL,
+  seen_at BIGINT NOT NULL,
+  incident_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  PRIMARY KEY (rule_id, subject_id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE alert_guard (
+  id TINYINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE incidents (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  rule_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  condition_name VARCHAR(40) CHARACTER SET ascii NOT NULL,
+  subject_kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  subject_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  subject_name VARCHAR(80) NOT NULL,
+  severity VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  sentence VARCHAR(2000) NOT NULL,
+  opened_at BIGINT NOT NULL,
+  resolved_at BIGINT NULL,
+  end_reason VARCHAR(16) CHARACTER SET ascii NULL,
+  reopened INT NOT NULL DEFAULT 0,
+  acknowledged_at BIGINT NULL,
+  acknowledged_by CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  note VARCHAR(500) NULL,
+  tell VARCHAR(8) CHARACTER SET ascii NULL,
+  told_at BIGINT NULL,
+  PRIMARY KEY (id),
+  KEY state_opened_at (state, opened_at),
+  KEY opened_at (opened_at),
+  KEY tell (tell)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE incident_events (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  incident_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  at BIGINT NOT NULL,
+  kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  user_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  sentence VARCHAR(2000) NULL,
+  note VARCHAR(500) NULL,
+  PRIMARY KEY (id),
+  KEY incident_id_at (incident_id, at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE notifications (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  at BIGINT NOT NULL,
+  content VARBINARY(16000) NOT NULL,
+  PRIMARY KEY (id),
+  KEY kind_at (kind, at),
+  KEY at (at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE deliveries (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  notification_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  target_kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  target_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  state VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  attempts INT NOT NULL DEFAULT 0,
+  run_after BIGINT NOT NULL,
+  lease_owner CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NULL,
+  lease_until BIGINT NOT NULL DEFAULT 0,
+  created_at BIGINT NOT NULL,
+  ended_at BIGINT NULL,
+  error VARCHAR(500) NULL,
+  PRIMARY KEY (id),
+  UNIQUE KEY notification_id_target_id (notification_id, target_id),
+  KEY state_run_after (state, run_after),
+  KEY created_at (created_at)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
+CREATE TABLE webhook_targets (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(80) NOT NULL,
+  url VARCHAR(1000) NOT NULL,
+  secret VARBINARY(500) NOT NULL,
+  enabled TINYINT NOT NULL,
+  min_severity VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  resolved TINYINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+
 CREATE TABLE usage_periods (
   instance_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   opened_at BIGINT NOT NULL,

@@ -6,9 +6,11 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { SMTPServer } from 'smtp-server';
 import { createAlert } from '../src/alert.ts';
+import { systemClock } from '../src/clock.ts';
 import { say } from '../src/errors.ts';
 import { createLog } from '../src/log.ts';
 import { createMailer } from '../src/mail.ts';
+import { createWebhookSecrets } from '../src/notify/webhook.ts';
 import { makeFirstAdmin, makeUser } from './helpers/accounts.ts';
 import { createTestDatabase, type TestDatabase } from './helpers/database.ts';
 
@@ -43,7 +45,7 @@ after(async () => {
 
 function alertBy(smtpUrl: string | undefined): { alert: ReturnType<typeof createAlert>; close: () => void } {
   const mailer = createMailer(smtpUrl, 'cloud@example.org');
-  return { alert: createAlert({ db: database.db, mailer, log: createLog('silent'), publicUrl: 'https://cloud.example.org' }), close: () => mailer.close() };
+  return { alert: createAlert({ db: database.db, clock: systemClock, mailer, log: createLog('silent'), publicUrl: 'https://cloud.example.org', webhookSecrets: createWebhookSecrets('only for tests') }), close: () => mailer.close() };
 }
 /** The body: quoted-printable, or base64. */
 function words(mail: string): string {

@@ -4,9 +4,11 @@
 import type { OperationDeps } from '../operations/deps.ts';
 import { purgeConsoleTickets } from '../store/console-tickets.ts';
 import { deleteExpiredIdempotencyKeys } from '../store/idempotency-keys.ts';
+import { deleteIncidentsResolvedBefore } from '../store/incidents.ts';
 import { trimHostEvents } from '../store/host-events.ts';
 import { trimInstanceEvents } from '../store/instance-events.ts';
 import { deleteMovesEndedBefore } from '../store/moves.ts';
+import { deleteNotificationsBefore } from '../store/notifications.ts';
 import { deleteEndedOperations } from '../store/operations.ts';
 import { purgeRateLimits } from '../store/rate-limits.ts';
 import { deleteSampleSubject, selectOrphanSubjects } from '../store/sample-subjects.ts';
@@ -20,7 +22,7 @@ import { usageKeptMs } from '../model/usage.ts';
 const batchRows = 500;
 /** How long an operation that has ended can be looked at. The audit log goes further back. */
 const operationsKeptMs = 90 * 86_400_000;
-/** Where an instance was a year ago, somebody may still ask. */
+/** Where an instance was a year ago, and what was wrong then, somebody may still ask. */
 const movesKeptMs = 400 * 86_400_000;
 /** A subject is written before its owner, in one transaction; on MySQL Cluster a reader may see the first half alone. */
 const subjectGraceMs = 3_600_000;
@@ -39,6 +41,8 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     moves: await inBatches(signal, () => deleteMovesEndedBefore(db, now - movesKeptMs, batchRows)),
     suggestions: await inBatches(signal, () => deleteSuggestionsEndedBefore(db, now - operationsKeptMs, batchRows)),
     usagePeriods: await inBatches(signal, () => deletePeriodsClosedBefore(db, now - usageKeptMs, batchRows)),
+    incidents: await inBatches(signal, () => deleteIncidentsResolvedBefore(db, now - movesKeptMs, batchRows)),
+    notifications: await inBatches(signal, () => deleteNotificationsBefore(db, now - operationsKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };
   log.info(counts, 'purged what had expired');

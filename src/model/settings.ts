@@ -167,6 +167,12 @@ export const settingsBounds = {
   cooldownSeconds: [0, 86_400],
   movesPerRound: [1, 20],
   graceSeconds: [0, 3600],
+  timeZoneLength: [1, 64],
+  /** fewer, and the second bad thing of the hour waits; more, and nobody reads them */
+  notificationsPerHour: [1, 120],
+  /** shorter, a flapping host is told again and again; longer, "it is over" comes late */
+  calmMinutes: [1, 240],
+  digestAtLength: [5, 5],
   minuteDays: [1, 14],
   quarterDays: [30, 1100],
 } as const satisfies Record<string, readonly [number, number]>;
@@ -193,5 +199,6 @@ export const defaultSettings: Settings = {
     mode: 'off', highCpuPercent: 85, highMemoryPercent: 90, samples: 6, lowCpuPercent: 70, lowMemoryPercent: 80, minGainPercent: 10, cooldownSeconds: 1800, movesPerRound: 2,
   },
   availability: { enabled: true, graceSeconds: 15, proof: 'fencing', defaultHa: true },
+  alerts: { timeZone: 'UTC', mailSeverity: 'warning', mailResolved: true, notificationsPerHour: 12, calmMinutes: 10, digest: 'needed', digestAt: '08:00' },
   monitoring: { minuteDays: 2, quarterDays: 365 },
 };

@@ -5,6 +5,7 @@ import { z } from 'zod';
 import {
   availabilityProofs, balancingModes, defaultSettings, digestModes, mailSeverities, migrationEncryptions, placementStrategies, registrations, settingsBounds, type Settings, type SettingsGroup,
 } from '../model/settings.ts';
+import { isTimeZone, minuteOf } from '../model/notification.ts';
 import { languages } from '../model/user.ts';
 import type { Database, Db } from './db.ts';
 import { insertPriceList } from './price-lists.ts';

@@ -6,11 +6,13 @@ import { languages, type Language } from '../../model/user.ts';
 import { accounts } from './accounts.ts';
 import { admin } from './admin.ts';
 import { admission } from './admission.ts';
+import { alerts } from './alerts.ts';
 import { api } from './api.ts';
 import { audit } from './audit.ts';
 import { availability } from './availability.ts';
 import { balancing } from './balancing.ts';
 import { burnIn } from './burn-in.ts';
+import { charts } from './charts.ts';
 import { common } from './common.ts';
 import { consoleMessages } from './console.ts';
 import { contact } from './contact.ts';
@@ -33,11 +35,13 @@ const areas: readonly Messages[] = [
   accounts,
   admin,
   admission,
+  alerts,
   api,
   audit,
   balancing,
   burnIn,
   availability,
+  charts,
   common,
   consoleMessages,
   contact,

@@ -1,0 +1,12 @@
+CREATE TABLE IF NOT EXISTS webhook_targets (
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
+  name VARCHAR(80) NOT NULL,
+  url VARCHAR(1000) NOT NULL,
+  secret VARBINARY(500) NOT NULL,
+  enabled TINYINT NOT NULL,
+  min_severity VARCHAR(16) CHARACTER SET ascii NOT NULL,
+  resolved TINYINT NOT NULL,
+  created_at BIGINT NOT NULL,
+  updated_at BIGINT NOT NULL,
+  PRIMARY KEY (id)
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;

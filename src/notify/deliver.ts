@@ -1,0 +1,103 @@
+// Emptying the outbox: each delivery is leased, sent, and recorded. At least once: a portal that dies between sending and
+// recording leaves it to be sent again, under the same id.
+import { AppError, say, type Sentence } from '../errors.ts';
+import type { Clock } from '../clock.ts';
+import type { SecretBox } from '../fencing/secret-box.ts';
+import type { Log } from '../log.ts';
+import type { Mailer } from '../mail.ts';
+import type { AlertRule } from '../model/alert-rule.ts';
+import { retryAfterMs, wanted } from '../model/notification.ts';
+import { selectAlertRules } from '../store/alert-rules.ts';
+import type { Database } from '../store/db.ts';
+import { claimDelivery, selectDueDeliveries, updateDeliveryFailed, updateDeliverySent, type DueDelivery } from '../store/notifications.ts';
+import { selectSettings } from '../store/settings.ts';
+import { selectOptionalUser } from '../store/users.ts';
+import { selectOptionalWebhookTarget, selectWebhookSecret } from '../store/webhook-targets.ts';
+import type { DigestContent } from '../operations/digest.ts';
+import type { IncidentsContent } from '../operations/incidents.ts';
+import { postWebhook } from './webhook.ts';
+import { digestLetter, incidentsBody, incidentsLetter, testBody, testLetter, type Frame } from './words.ts';
+
+export interface NotifyDeps {
+  readonly db: Database;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly mailer: Mailer;
+  readonly publicUrl: string;
+  readonly webhookSecrets: SecretBox;
+}
+
+/** Longer than any attempt takes: mail servers are given 40 s, webhooks 10. */
+const leaseMs = 90_000;
+/** Side by side: a dead receiver holds up four others at most. */
+const atOnce = 5;
+const batch = 50;
+
+/** Sends what is due; how many were tried. Never throws for one that fails: that stands in its row. */
+export async function deliverDue(deps: NotifyDeps, ownerId: string, signal?: AbortSignal): Promise<number> {
+  const due = await selectDueDeliveries(deps.db, deps.clock.now(), batch);
+  for (let start = 0; start < due.length && signal?.aborted !== true; start += atOnce) {
+    await Promise.all(due.slice(start, start + atOnce).map((delivery) => attempt(deps, delivery, ownerId)));
+  }
+  return due.length;
+}
+
+async function attempt(deps: NotifyDeps, delivery: DueDelivery, ownerId: string): Promise<void> {
+  const { db, clock, log } = deps;
+  if (!(await claimDelivery(db, delivery.id, ownerId, clock.now(), leaseMs))) return;
+  try {
+    await send(deps, delivery);
+    await updateDeliverySent(db, delivery.id, ownerId, clock.now());
+  } catch (error) {
+    const sentence = deliveryError(error);
+    const attempts = delivery.attempts + 1;
+    const pauseMs = error instanceof AppError && error.kind === 'not-found' ? undefined : retryAfterMs(attempts);
+    log.warn({ deliveryId: delivery.id, target: delivery.target, attempts, err: error }, 'a notification could not be delivered');
+    await updateDeliveryFailed(db, delivery.id, ownerId, sentence, pauseMs === undefined ? null : clock.now() + pauseMs, clock.now());
+  }
+}
+
+/** In words for the history; a mail server's own are its reason. */
+export function deliveryError(error: unknown): Sentence {
+  if (error instanceof AppError) return error.sentence;
+  return say('alerts.delivery.no-answer', { reason: (error instanceof Error ? error.message : String(error)).slice(0, 200) });
+}
+
+async function send(deps: NotifyDeps, delivery: DueDelivery): Promise<void> {
+  const settings = await selectSettings(deps.db);
+  const frame: Frame = { settings, publicUrl: deps.publicUrl };
+  return delivery.target.kind === 'mail' ? sendMail(deps, delivery, frame) : sendWebhook(deps, delivery, frame);
+}
+
+async function sendMail(deps: NotifyDeps, { id, target, notification }: DueDelivery, frame: Frame): Promise<void> {
+  const user = await selectOptionalUser(deps.db, target.id);
+  if (user === undefined || user.role !== 'admin' || user.state !== 'active') throw new AppError('not-found', say('alerts.delivery.no-receiver'));
+  const { site, alerts } = frame.settings;
+  const language = user.language ?? site.defaultLanguage;
+  const letter = async () => {
+    switch (notification.kind) {
+      case 'test': return testLetter(language, frame);
+      case 'digest': return digestLetter(notification.content as DigestContent, await rulesById(deps), language, frame);
+      case 'incidents': {
+        const { groups } = notification.content as IncidentsContent;
+        // what it was sent for counts: a setting that changed since must not leave an empty mail
+        const theirs = alerts.mailSeverity === 'none' ? groups : wanted(groups, { minSeverity: alerts.mailSeverity, resolved: alerts.mailResolved });
+        return incidentsLetter(theirs.length === 0 ? groups : theirs, language, frame);
+      }
+    }
+  };
+  await deps.mailer.send({ to: user.email, ...(await letter()), id });
+}
+
+async function sendWebhook(deps: NotifyDeps, { id, target, notification }: DueDelivery, frame: Frame): Promise<void> {
+  const [webhook, sealed] = await Promise.all([selectOptionalWebhookTarget(deps.db, target.id), selectWebhookSecret(deps.db, target.id)]);
+  if (webhook === undefined || sealed === undefined || (!webhook.enabled && notification.kind !== 'test')) throw new AppError('not-found', say('alerts.delivery.no-receiver'));
+  const { secret = '' } = deps.webhookSecrets.open(target.id, sealed);
+  const groups = notification.kind === 'incidents' ? wanted((notification.content as IncidentsContent).groups, webhook) : [];
+  const body = notification.kind === 'test' ? testBody(id, notification.at, frame) : incidentsBody(id, notification.at, groups, frame);
+  await postWebhook({ url: webhook.url, secret }, { id, body }, deps.clock.now());
+}
+
+async function rulesById({ db }: NotifyDeps): Promise<Map<string, AlertRule>> {
+  return new Map((await selectAlertRules(db)).map((rule) => [rule.id, rule]));
+}
