@@ -75,9 +75,12 @@ let stream;
 let retry;
 
 function subscription() {
-  const instances = new Set([...rows()].map((row) => row.dataset.live).filter((key) => key.startsWith('instance:')).map((key) => key.slice(9)));
+  const keys = [...rows()].map((row) => row.dataset.live);
   const query = new URLSearchParams();
-  if (instances.size > 0) query.set('instances', [...instances].join(','));
+  for (const kind of ['instance', 'host']) {
+    const ids = new Set(keys.filter((key) => key.startsWith(`${kind}:`)).map((key) => key.slice(kind.length + 1)));
+    if (ids.size > 0) query.set(`${kind}s`, [...ids].join(','));
+  }
   for (const extra of (words.subscribe ?? '').split(' ').filter(Boolean)) query.set(extra, '1');
   return query.toString();
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aFleet, aHost, aPool, gib } from '../../test/helpers/fleet.ts';
+import { remainingOf } from './capacity.ts';
 import type { StoragePool } from './host.ts';
 import { localStorageSpace, resourceTable, storageSpace } from './resources.ts';
 import { defaultSettings } from './settings.ts';
@@ -11,7 +12,7 @@ const pool = (id: string, change: Partial<StoragePool> = {}): StoragePool => aPo
 const settings = { ...defaultSettings, overcommit: { vcpus: 1, memory: 1, disk: 1 } };
 
 test('the table of the thesis: what remains, at its prices, and the machines', () => {
-  const rows = resourceTable(fleet([host('a', { usedVcpus: 3, usedMemoryMib: 20480 }), host('b', { memoryMib: 16384 })], [pool('p')]), settings, { total: 7, running: 4, stopped: 2 });
+  const rows = resourceTable(remainingOf(fleet([host('a', { usedVcpus: 3, usedMemoryMib: 20480 }), host('b', { memoryMib: 16384 })], [pool('p')]), settings), settings, { total: 7, running: 4, stopped: 2 });
   assert.deepEqual(rows, [
     { item: 'vcpus', count: 13, unit: 'piece', subtotal: 13_000 },
     { item: 'memory', count: 28, unit: 'gb', subtotal: 42_000 },
@@ -22,7 +23,7 @@ test('the table of the thesis: what remains, at its prices, and the machines', (
 });
 
 test('nothing remaining is 0, never less', () => {
-  const rows = resourceTable(fleet([host('a', { usedVcpus: 30, usedMemoryMib: 99_999 }), host('b', { state: 'unreachable' }), host('c', { wish: 'disabled' })], [pool('p', { usedGib: 5000 })]), settings, { total: 0, running: 0, stopped: 0 });
+  const rows = resourceTable(remainingOf(fleet([host('a', { usedVcpus: 30, usedMemoryMib: 99_999 }), host('b', { state: 'unreachable' }), host('c', { wish: 'disabled' })], [pool('p', { usedGib: 5000 })]), settings), settings, { total: 0, running: 0, stopped: 0 });
   assert.deepEqual(rows.map((row) => row.count), [0, 0, 0, 0, 0]);
 });
 

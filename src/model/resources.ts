@@ -1,9 +1,8 @@
 // The Resource Monitor's table: what remains in the cluster, what it is worth, and how many machines there are.
-import type { Fleet } from './admission.ts';
-import { remainingOf } from './capacity.ts';
 import type { StoragePool } from './host.ts';
 import { priceOf } from './price.ts';
 import type { Settings } from './settings.ts';
+import type { Size } from './size.ts';
 
 export const resourceItems = ['vcpus', 'memory', 'disk', 'instances', 'stopped'] as const;
 export type ResourceItem = (typeof resourceItems)[number];
@@ -24,10 +23,9 @@ export interface InstanceCounts {
   readonly stopped: number;
 }
 
-/** Remaining figures are those of admission (allocation with overcommit, never below 0), so that both pages agree. */
-export function resourceTable(fleet: Fleet, settings: Pick<Settings, 'overcommit' | 'prices'>, instances: InstanceCounts): ResourceRow[] {
-  const remaining = remainingOf(fleet, settings);
-  const price = priceOf(remaining, settings.prices);
+/** `remaining` as admission has it (allocation with overcommit, never below 0), so that both pages agree. */
+export function resourceTable(remaining: Size, { prices }: Pick<Settings, 'prices'>, instances: InstanceCounts): ResourceRow[] {
+  const price = priceOf(remaining, prices);
   return [
     { item: 'vcpus', count: remaining.vcpus, unit: 'piece', subtotal: price.vcpus },
     { item: 'memory', count: Math.floor((remaining.memoryMib / 1024) * 100) / 100, unit: 'gb', subtotal: price.memory },

@@ -1,16 +1,18 @@
 // The cluster as a whole: the load that the thresholds look at, and what the Resource Monitor is made from.
-import type { ClusterLoad, Fleet } from '../model/admission.ts';
+import type { ClusterLoad } from '../model/admission.ts';
+import { remainingIn } from '../model/capacity.ts';
+import type { StoragePool } from '../model/host.ts';
 import type { InstanceState } from '../model/instance.ts';
 import { clusterLoad } from '../model/metrics.ts';
 import type { InstanceCounts } from '../model/resources.ts';
 import type { Settings } from '../model/settings.ts';
+import type { Size } from '../model/size.ts';
 import type { Db } from '../store/db.ts';
-import { selectHostPools, selectHosts } from '../store/hosts.ts';
+import { selectHostPools, selectHosts, selectHostShares, selectReachablePoolIds } from '../store/hosts.ts';
 import { countInstancesByState } from '../store/instances.ts';
 import { selectHostMeans, selectPoolMeans } from '../store/samples.ts';
 import { selectSettings } from '../store/settings.ts';
 import { selectPools } from '../store/storage-pools.ts';
-import { loadFleet } from './admission.ts';
 
 /**
  * Measured load over the thresholds' window: of the hosts that may take instances, and of the pools they have. A host
@@ -40,14 +42,20 @@ export function instanceCounts(byState: Readonly<Record<InstanceState, number>>)
 }
 
 export interface Resources {
-  readonly fleet: Fleet;
+  readonly hosts: { readonly up: number; readonly total: number };
+  /** what may still be promised to new instances */
+  readonly remaining: Size;
+  readonly pools: readonly StoragePool[];
   readonly settings: Settings;
   readonly instances: InstanceCounts;
 }
 
-/** What resourceTable() is made from, for the page and the API. */
-export async function loadResources(db: Db, now: number): Promise<Resources> {
-  const settings = await selectSettings(db);
-  const [fleet, byState] = await Promise.all([loadFleet(db, settings, now), countInstancesByState(db)]);
-  return { fleet, settings, instances: instanceCounts(byState) };
+/** The cluster's sums, for pages that everybody opens: of hosts only what sums are made from, of instances only how many there are. */
+export async function loadResources(db: Db): Promise<Resources> {
+  const [settings, hosts, pools, reachable, byState] = await Promise.all([selectSettings(db), selectHostShares(db), selectPools(db), selectReachablePoolIds(db), countInstancesByState(db)]);
+  return {
+    hosts: { up: hosts.filter(({ state }) => state === 'up').length, total: hosts.length },
+    remaining: remainingIn(hosts, pools.filter(({ id }) => reachable.has(id)), settings),
+    pools, settings, instances: instanceCounts(byState),
+  };
 }

@@ -1,6 +1,8 @@
 // Hosts: what the admin wishes, what the last contact and the last check said. Reservations are counted in reservations.ts.
 import { AppError, say } from '../errors.ts';
+import type { HostShare } from '../model/capacity.ts';
 import type { FenceProof, Host } from '../model/host.ts';
+import { containing } from './columns.ts';
 import { isDuplicateKey, type Db, type SqlValue } from './db.ts';
 import { insertSampleSubject } from './sample-subjects.ts';
 
@@ -96,10 +98,52 @@ export async function selectHosts(db: Db): Promise<Host[]> {
   return (await db.query<HostRow>(`SELECT ${columns} FROM hosts ORDER BY name`)).map(toHost);
 }
 
-/** Name and console address by id, for lists of what is on them. */
-export async function selectHostPlaces(db: Db): Promise<Map<string, Pick<Host, 'name' | 'consoleAddress'>>> {
-  const rows = await db.query<Pick<HostRow, 'id' | 'name' | 'console_address'>>('SELECT id, name, console_address FROM hosts');
+/** Of these, by name. */
+export async function selectHostsByIds(db: Db, ids: readonly string[]): Promise<Host[]> {
+  if (ids.length === 0) return [];
+  return (await db.query<HostRow>(`SELECT ${columns} FROM hosts WHERE id IN (?) ORDER BY name`, [ids])).map(toHost);
+}
+
+/** A page of them by name, and how many there are. `search`: part of a name. */
+export async function selectHostsPage(db: Db, { page, pageSize, search = '' }: { readonly page: number; readonly pageSize: number; readonly search?: string }): Promise<{ hosts: Host[]; total: number }> {
+  const where = search === '' ? '' : 'WHERE name LIKE ?';
+  const like = search === '' ? [] : [containing(search)];
+  const [rows, [count]] = await Promise.all([
+    db.query<HostRow>(`SELECT ${columns} FROM hosts ${where} ORDER BY name LIMIT ? OFFSET ?`, [...like, pageSize, (page - 1) * pageSize]),
+    db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM hosts ${where}`, like),
+  ]);
+  return { hosts: rows.map(toHost), total: count?.total ?? 0 };
+}
+
+/** Of all hosts what the cluster's sums are made from, and nothing else: a page for everybody adds up a thousand. */
+export async function selectHostShares(db: Db): Promise<HostShare[]> {
+  const rows = await db.query<Pick<HostRow, 'id' | 'wish' | 'state' | 'cpus' | 'memory_mib' | 'used_vcpus' | 'used_memory_mib'>>(
+    'SELECT id, wish, state, cpus, memory_mib, used_vcpus, used_memory_mib FROM hosts',
+  );
+  return rows.map((row) => ({ id: row.id, wish: row.wish, state: row.state, cpus: row.cpus, memoryMib: row.memory_mib, usedVcpus: row.used_vcpus, usedMemoryMib: row.used_memory_mib }));
+}
+
+/** Ids of the pools that some host has which takes new instances. */
+export async function selectReachablePoolIds(db: Db): Promise<Set<string>> {
+  const rows = await db.query<{ pool_id: string }>(
+    "SELECT DISTINCT host_pools.pool_id FROM host_pools JOIN hosts ON hosts.id = host_pools.host_id WHERE hosts.wish = 'enabled' AND hosts.state = 'up'",
+  );
+  return new Set(rows.map((row) => row.pool_id));
+}
+
+/** Name and console address by id, for lists of what is on them; without ids, of all. */
+export async function selectHostPlaces(db: Db, ids?: readonly string[]): Promise<Map<string, Pick<Host, 'name' | 'consoleAddress'>>> {
+  if (ids?.length === 0) return new Map();
+  const rows = await db.query<Pick<HostRow, 'id' | 'name' | 'console_address'>>(
+    `SELECT id, name, console_address FROM hosts ${ids === undefined ? '' : 'WHERE id IN (?)'}`, ids === undefined ? [] : [ids],
+  );
   return new Map(rows.map((row) => [row.id, { name: row.name, consoleAddress: row.console_address }]));
+}
+
+/** All hosts by name, for choices. */
+export async function selectHostNames(db: Db): Promise<Pick<Host, 'id' | 'name' | 'subjectId'>[]> {
+  const rows = await db.query<Pick<HostRow, 'id' | 'name' | 'subject_id'>>('SELECT id, name, subject_id FROM hosts ORDER BY name');
+  return rows.map((row) => ({ id: row.id, name: row.name, subjectId: row.subject_id }));
 }
 
 export async function selectOptionalHost(db: Db, id: string): Promise<Host | undefined> {

@@ -26,6 +26,7 @@ import { adminUsageRoutes } from './admin/usage/routes.ts';
 import { adminUserRoutes } from './admin/users/routes.ts';
 import { admissionRoutes } from './admission/routes.ts';
 import { apiRoutes } from './api/routes.ts';
+import { chartRoutes } from './charts/routes.ts';
 import { contactRoutes } from './contact/routes.ts';
 import type { WebDeps } from './deps.ts';
 import { eventRoutes } from './events/routes.ts';
@@ -78,6 +79,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminPriceRoutes(deps),
     ...adminSettingsRoutes(deps),
     ...monitorRoutes(deps),
+    ...chartRoutes(deps),
     ...instanceRoutes(deps),
     ...operationRoutes(deps),
     ...admissionRoutes(deps),

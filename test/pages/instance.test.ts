@@ -130,7 +130,7 @@ describe('another user', () => {
     const [operation] = await selectOperationsByInstance(cloud.portal.deps.db, instance.id);
     assert.equal(operation, undefined);
     await other.get('/instances/new');
-    for (const path of ['', '/actions/delete', '/console', '/samples.json']) assert.equal((await other.get(`/instances/${instance.id}${path}`)).status, 404, `GET ${path}`);
+    for (const path of ['', '/actions/delete', '/console', '/charts', '/charts.csv']) assert.equal((await other.get(`/instances/${instance.id}${path}`)).status, 404, `GET ${path}`);
     for (const path of ['/actions/delete', '/actions/shutdown', '/console', '/console/ticket']) assert.equal((await other.post(`/instances/${instance.id}${path}`)).status, 404, `POST ${path}`);
     assert.equal(await stateOf(instance.id), 'running');
   });

@@ -16,18 +16,18 @@ const resourcesSchema = named('Resources', z.strictObject({
   instances: z.strictObject({ total: amount, running: amount, stopped: amount }),
 }));
 
-export function resourceEndpoints({ db, clock }: WebDeps): Endpoint[] {
+export function resourceEndpoints({ db }: WebDeps): Endpoint[] {
   return [
     endpoint({
       method: 'get', path: '/resources', id: 'getResources', access: 'user', scope: 'read', status: 200, summary: say('api.summary.getResources'),
       response: resourcesSchema,
       handler: async () => {
-        const { fleet, settings, instances } = await loadResources(db, clock.now());
-        const { usedBytes, totalBytes, sampledAt } = storageSpace(fleet.pools);
+        const { remaining, pools, settings, instances } = await loadResources(db);
+        const { usedBytes, totalBytes, sampledAt } = storageSpace(pools);
         return {
           body: {
             currency: settings.prices.currency,
-            rows: resourceTable(fleet, settings, instances),
+            rows: resourceTable(remaining, settings, instances),
             storage: { usedBytes, totalBytes, at: isoOrNull(sampledAt) },
             instances,
           },

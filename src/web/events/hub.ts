@@ -3,6 +3,7 @@
 // portal polls the hosts or works on an operation.
 import type { Move } from '../../model/move.ts';
 import { languages, type Language } from '../../model/user.ts';
+import { selectHostsByIds } from '../../store/hosts.ts';
 import { selectInstancesByIds } from '../../store/instances.ts';
 import { selectOpenMoves } from '../../store/moves.ts';
 import { selectLiveSessionIds } from '../../store/sessions.ts';
@@ -11,7 +12,7 @@ import type { WebDeps } from '../deps.ts';
 import { formatFor } from '../format.ts';
 import { translator } from '../locales/index.ts';
 import { loadRows, rowWords, type MonitorRow } from '../monitor/rows.ts';
-import { clusterWords, loadClusterState } from '../resources/state.ts';
+import { clusterWords, hostLine, loadClusterState, loadHostLoads, type HostLoad } from '../resources/state.ts';
 import { Subscriptions, type Subscriber } from './subscriptions.ts';
 
 /** How soon a window sees a new state. Shorter: more statements; longer: "starting" stands there when it has started. */
@@ -97,15 +98,18 @@ export class EventsHub {
     const { db, clock } = this.#deps;
     const now = clock.now();
     const ids = [...new Set(listening.flatMap((subscriber) => subscriber.instanceIds))];
-    const [live, rows, cluster, moves] = await Promise.all([
+    const hostIds = [...new Set(listening.flatMap((subscriber) => subscriber.hostIds))];
+    const [live, rows, cluster, hosts, moves] = await Promise.all([
       selectLiveSessionIds(db, [...new Set(listening.map((subscriber) => subscriber.sessionRowId))], now),
       selectInBatches(ids, (batch) => selectInstancesByIds(db, batch)).then((instances) => loadRows(db, instances, now)),
-      listening.some((subscriber) => subscriber.cluster) ? loadClusterState(db, now) : undefined,
+      listening.some((subscriber) => subscriber.cluster) ? loadClusterState(db) : undefined,
+      selectInBatches(hostIds, (batch) => selectHostsByIds(db, batch)).then((hosts) => loadHostLoads(db, hosts, now)),
       listening.some((subscriber) => subscriber.moves) ? selectOpenMoves(db) : [],
     ]);
     const byId = new Map(rows.map((row) => [row.instance.id, row]));
     const words = new WordCache(byId);
     const clusterRows = new Map<Language, LiveRow[]>();
+    const hostRows = new HostLines(hosts);
     for (const subscriber of listening) {
       if (!live.has(subscriber.sessionRowId)) {
         subscriber.send('end', {});
@@ -119,6 +123,7 @@ export class EventsHub {
         clusterRows.set(language, known);
         lines.push(...known);
       }
+      lines.push(...hostRows.of(subscriber));
       if (subscriber.moves) lines.push(...moveLines(moves, subscriber.language, now));
       this.#sendChanges(subscriber, lines, now);
     }
@@ -161,6 +166,27 @@ class WordCache {
     const line = this.#lines.get(cacheKey) ?? instanceLine(row, language);
     this.#lines.set(cacheKey, line);
     return line;
+  }
+}
+
+/** The hosts' lines, once for each language. */
+class HostLines {
+  readonly #hosts: ReadonlyMap<string, HostLoad>;
+  readonly #lines = new Map<string, LiveRow>();
+
+  constructor(hosts: readonly HostLoad[]) {
+    this.#hosts = new Map(hosts.map((load) => [load.host.id, load]));
+  }
+
+  of({ hostIds, language }: Subscriber): LiveRow[] {
+    return hostIds.flatMap((id) => {
+      const load = this.#hosts.get(id);
+      if (load === undefined) return [];
+      const key = `${language} ${id}`;
+      const line = this.#lines.get(key) ?? hostLine(load, toolsOf(language).t, toolsOf(language).fmt);
+      this.#lines.set(key, line);
+      return [line];
+    });
   }
 }
 

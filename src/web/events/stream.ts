@@ -16,13 +16,13 @@ const retryMs = 3000;
 export function showEvents(hub: EventsHub): Route['handler'] {
   return (req, res) => {
     const user = currentUser(req);
-    const instances = typeof req.query['instances'] === 'string' ? req.query['instances'].split(',') : [];
     const subscriber: Subscriber = {
       userId: user.id,
       role: user.role,
       sessionRowId: sessionRowId(req.sessionID),
       language: contextOf(req).language,
-      instanceIds: [...new Set(instances.filter((id) => idPattern.test(id)))].slice(0, maxInstances),
+      instanceIds: idsIn(req.query['instances']),
+      hostIds: idsIn(req.query['hosts']),
       cluster: req.query['cluster'] === '1',
       moves: req.query['moves'] === '1' && user.role === 'admin',
       send: sender(res),
@@ -33,6 +33,11 @@ export function showEvents(hub: EventsHub): Route['handler'] {
     res.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store, no-transform', 'X-Accel-Buffering': 'no' });
     res.write(`retry: ${retryMs}\n\n`);
   };
+}
+
+function idsIn(value: unknown): string[] {
+  const ids = typeof value === 'string' ? value.split(',') : [];
+  return [...new Set(ids.filter((id) => idPattern.test(id)))].slice(0, maxInstances);
 }
 
 function sender(res: Response): Subscriber['send'] {

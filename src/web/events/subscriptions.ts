@@ -10,6 +10,9 @@ export interface Subscriber {
   readonly language: Language;
   /** what the window shows; which of these it may see is decided at every tick */
   readonly instanceIds: readonly string[];
+  /** hosts it shows; everybody sees how loaded these are */
+  readonly hostIds: readonly string[];
+  /** what remains in the cluster */
   readonly cluster: boolean;
   /** all moves that wait or go on; for admins */
   readonly moves: boolean;

@@ -9,7 +9,7 @@ import { render } from '../views.ts';
 export function showHome(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const { user, t } = contextOf(req);
-    const glance = await clusterGlance(deps.db, deps.clock.now());
+    const glance = await clusterGlance(deps.db);
     const instances = user === undefined ? [] : await selectInstancesByUser(deps.db, user.id, { page: 1, pageSize: 5 });
     await render(req, res, 'home/home', { title: t('home.title'), glance, instances });
   };

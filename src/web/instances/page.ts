@@ -22,6 +22,7 @@ import { selectSettings } from '../../store/settings.ts';
 import { selectOptionalPool } from '../../store/storage-pools.ts';
 import { selectUserNames } from '../../store/users.ts';
 import { loadMoveForm } from '../admin/moves/form.ts';
+import { loadInstanceSummary } from '../charts/instance.ts';
 import { contextOf, currentUser } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { formatFor } from '../format.ts';
@@ -52,7 +53,7 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
   const user = currentUser(req);
   const { db } = deps;
   const now = deps.clock.now();
-  const [settings, image, host, pool, events, whyHere, moves, [row], work] = await Promise.all([
+  const [settings, image, host, pool, events, whyHere, moves, [row], work, summary] = await Promise.all([
     selectSettings(db),
     selectOptionalImage(db, instance.imageId),
     instance.hostId === null ? undefined : selectOptionalHost(db, instance.hostId),
@@ -62,6 +63,7 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
     selectMovesByInstance(db, instance.id),
     loadRows(db, [instance], now),
     loadWork(db, instance),
+    loadInstanceSummary(deps, req, instance),
   ]);
   if (row === undefined) throw new Error('one instance has one row');
   const diary = diaryOf(events, moves);
@@ -70,7 +72,7 @@ export async function renderInstance(deps: WebDeps, req: Request, res: Response,
     title: instance.name,
     scripts: ['/js/live.js', '/js/operation.js', '/js/charts.js'],
     refreshSeconds: work.operation === undefined ? 0 : refreshSeconds,
-    instance, image, host, diary, whyHere, names, ...work,
+    instance, image, host, diary, whyHere, names, ...work, summary, detailAt: row.sample?.detailAt ?? null,
     move: openMove(instance, moves), movePercent, mayCancel,
     moveForm: user.role === 'admin' ? await loadMoveForm(db, instance) : undefined,
     trouble: troubleOf(instance, host, settings),

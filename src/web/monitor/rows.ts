@@ -46,7 +46,7 @@ const lastPollMs = 12_000;
 /** Adds host names and figures to instances: three statements however many they are. */
 export async function loadRows(db: Db, instances: readonly Instance[], now: number): Promise<MonitorRow[]> {
   const running = instances.filter(mayBeMeasured).map((instance) => instance.subjectId);
-  const [places, samples] = await Promise.all([selectHostPlaces(db), loadSamples(db, running, now)]);
+  const [places, samples] = await Promise.all([selectHostPlaces(db, [...new Set(instances.flatMap(({ hostId }) => hostId ?? []))]), loadSamples(db, running, now)]);
   return instances.map((instance) => ({
     instance,
     host: instance.hostId === null ? null : (places.get(instance.hostId) ?? null),

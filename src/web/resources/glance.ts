@@ -1,6 +1,5 @@
 // The cluster at a glance, for the top page: a few numbers that give nobody away.
 import type { Gate } from '../../model/admission.ts';
-import { remainingOf } from '../../model/capacity.ts';
 import type { Size } from '../../model/size.ts';
 import { loadResources } from '../../operations/cluster.ts';
 import type { Db } from '../../store/db.ts';
@@ -16,14 +15,14 @@ export interface ClusterGlance {
   readonly gate: Gate;
 }
 
-export async function clusterGlance(db: Db, now: number): Promise<ClusterGlance> {
-  const [{ fleet, settings, instances }, gate] = await Promise.all([loadResources(db, now), selectGate(db)]);
+export async function clusterGlance(db: Db): Promise<ClusterGlance> {
+  const [{ hosts, remaining, instances }, gate] = await Promise.all([loadResources(db), selectGate(db)]);
   return {
-    hostsUp: fleet.hosts.filter((host) => host.state === 'up').length,
-    hostsTotal: fleet.hosts.length,
+    hostsUp: hosts.up,
+    hostsTotal: hosts.total,
     instancesRunning: instances.running,
     instancesTotal: instances.total,
-    remaining: remainingOf(fleet, settings),
+    remaining,
     gate,
   };
 }

@@ -6,6 +6,7 @@ import { localStorageSpace, resourceTable, storageSpace, type ResourceRow, type 
 import { loadResources } from '../../operations/cluster.ts';
 import type { Db } from '../../store/db.ts';
 import { selectLastHostSamples, selectLatestHostSamples } from '../../store/samples.ts';
+import { selectSettings } from '../../store/settings.ts';
 import type { Format } from '../format.ts';
 import type { Translate } from '../locales/index.ts';
 
@@ -25,22 +26,25 @@ export interface ClusterState {
   readonly storageShared: boolean;
   /** the hosts' own disks, where there is network storage too */
   readonly localStorage: StorageSpace | null;
-  readonly hosts: readonly HostLoad[];
 }
 
-export async function loadClusterState(db: Db, now: number): Promise<ClusterState> {
-  const { fleet, settings, instances } = await loadResources(db, now);
-  const subjectIds = fleet.hosts.map((host) => host.subjectId);
-  const latest = await selectLatestHostSamples(db, subjectIds, now);
-  const last = await selectLastHostSamples(db, subjectIds.filter((id) => !latest.has(id)), now);
+export async function loadClusterState(db: Db): Promise<ClusterState> {
+  const { remaining, pools, settings, instances } = await loadResources(db);
   return {
-    table: resourceTable(fleet, settings, instances),
+    table: resourceTable(remaining, settings, instances),
     currency: settings.prices.currency,
-    storage: storageSpace(fleet.pools),
-    storageShared: fleet.pools.some((pool) => pool.shared),
-    localStorage: localStorageSpace(fleet.pools) ?? null,
-    hosts: fleet.hosts.map((host) => ({ host, sample: latest.get(host.subjectId) ?? last.get(host.subjectId) ?? null, limit: hostLimit(host, settings.overcommit) })),
+    storage: storageSpace(pools),
+    storageShared: pools.some((pool) => pool.shared),
+    localStorage: localStorageSpace(pools) ?? null,
   };
+}
+
+/** Only those that somebody looks at: a cloud has a thousand. */
+export async function loadHostLoads(db: Db, hosts: readonly Host[], now: number): Promise<HostLoad[]> {
+  const subjectIds = hosts.map((host) => host.subjectId);
+  const [{ overcommit }, latest] = await Promise.all([selectSettings(db), selectLatestHostSamples(db, subjectIds, now)]);
+  const last = await selectLastHostSamples(db, subjectIds.filter((id) => !latest.has(id)), now);
+  return hosts.map((host) => ({ host, sample: latest.get(host.subjectId) ?? last.get(host.subjectId) ?? null, limit: hostLimit(host, overcommit) }));
 }
 
 /** One line of the page, as live.js takes it. */
@@ -57,20 +61,23 @@ export function clusterWords(state: ClusterState, t: Translate, fmt: Format): Cl
     ...state.table.map((row) => ({ key: `item:${row.item}`, cells: { count: fmt.number(row.count, 2), subtotal: subtotalText(row, state.currency, t, fmt) } })),
     { key: 'storage', at: state.storage.sampledAt, cells: { figure: storageText(state.storage, t, fmt) } },
     ...(state.localStorage === null ? [] : [{ key: 'storage-local', at: state.localStorage.sampledAt, cells: { figure: storageText(state.localStorage, t, fmt) } }]),
-    ...state.hosts.map(({ host, sample, limit }) => ({
-      key: `host:${host.id}`,
-      at: sample?.at ?? null,
-      state: hostStatus(host),
-      cells: {
-        state: t(`resources.host-state.${hostStatus(host)}`), cpu: fmt.percent(sample?.cpuPercent ?? null), memory: memoryOf(sample, fmt),
-        promisedVcpus: `${fmt.number(host.usedVcpus)} / ${fmt.number(limit.vcpus)}`, promisedMemory: `${fmt.mib(host.usedMemoryMib)} / ${fmt.mib(limit.memoryMib)}`,
-      },
-      values: {
-        cpuPercent: sample?.cpuPercent ?? null, memoryPercent: memoryPercent(sample),
-        promisedVcpus: share(host.usedVcpus, limit.vcpus), promisedMemory: share(host.usedMemoryMib, limit.memoryMib),
-      },
-    })),
   ];
+}
+
+export function hostLine({ host, sample, limit }: HostLoad, t: Translate, fmt: Format): ClusterLine {
+  return {
+    key: `host:${host.id}`,
+    at: sample?.at ?? null,
+    state: hostStatus(host),
+    cells: {
+      state: t(`resources.host-state.${hostStatus(host)}`), cpu: fmt.percent(sample?.cpuPercent ?? null), memory: memoryOf(sample, fmt),
+      promisedVcpus: `${fmt.number(host.usedVcpus)} / ${fmt.number(limit.vcpus)}`, promisedMemory: `${fmt.mib(host.usedMemoryMib)} / ${fmt.mib(limit.memoryMib)}`,
+    },
+    values: {
+      cpuPercent: sample?.cpuPercent ?? null, memoryPercent: memoryPercent(sample),
+      promisedVcpus: share(host.usedVcpus, limit.vcpus), promisedMemory: share(host.usedMemoryMib, limit.memoryMib),
+    },
+  };
 }
 
 function subtotalText(row: ResourceRow, currency: string, t: Translate, fmt: Format): string {

@@ -18,7 +18,7 @@ function showDashboard(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const now = deps.clock.now();
     const [attention, glance, openOperations, users, nMinusOne] = await Promise.all([
-      findAttention(deps), clusterGlance(deps.db, now), countOpenOperations(deps.db), countUsersByState(deps.db), loadNMinusOne(deps.db, now),
+      findAttention(deps), clusterGlance(deps.db), countOpenOperations(deps.db), countUsersByState(deps.db), loadNMinusOne(deps.db, now),
     ]);
     await render(req, res, 'admin/dashboard/dashboard', { title: contextOf(req).t('admin.title'), attention, glance, openOperations, users, nMinusOne });
   };

@@ -14,10 +14,11 @@ import { selectHostEvents } from '../../../store/host-events.ts';
 import { selectHostPools, selectHosts } from '../../../store/hosts.ts';
 import { selectImages } from '../../../store/images.ts';
 import { selectInstancesPage } from '../../../store/instances.ts';
-import { selectHostCpuByMinute, selectLastHostSamples, selectLatestHostSamples } from '../../../store/samples.ts';
+import { selectLastHostSamples, selectLatestHostSamples } from '../../../store/samples.ts';
 import { selectSettings } from '../../../store/settings.ts';
 import { selectPoolsByHost } from '../../../store/storage-pools.ts';
 import { selectUserNames } from '../../../store/users.ts';
+import { loadHostSummary } from '../../charts/cluster.ts';
 import { contextOf } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
 import { formatFor } from '../../format.ts';
@@ -40,17 +41,16 @@ export interface HostForm {
 const shownInstances = 50;
 const shownEvents = 30;
 const shownBurnIns = 10;
-const chartMs = 1_800_000;
 
 export async function renderHost(deps: WebDeps, req: Request, res: Response, host: Host, form: HostForm = {}): Promise<void> {
   const { db, config } = deps;
   const now = deps.clock.now();
-  const [settings, load, machines, storage, past, maintenance] = await Promise.all([
-    selectSettings(db), loadLoad(deps, host, now), loadMachines(deps, req, host, now), loadStorage(deps, host), loadPast(deps, host), loadMaintenance(db, host),
+  const [settings, load, machines, storage, past, maintenance, summary] = await Promise.all([
+    selectSettings(db), loadLoad(deps, host, now), loadMachines(deps, req, host, now), loadStorage(deps, host), loadPast(deps, host), loadMaintenance(db, host), loadHostSummary(deps, req, host),
   ]);
   await render(req, res, 'admin/hosts/host', {
     title: `${contextOf(req).t('hosts.one-title')}: ${host.name}`, scripts: ['/js/live.js', '/js/charts.js'],
-    host, status: hostStatus(host), limit: hostLimit(host, settings.overcommit), ...load, ...machines, ...storage, ...past, maintenance,
+    host, status: hostStatus(host), limit: hostLimit(host, settings.overcommit), ...load, ...machines, ...storage, ...past, maintenance, summary,
     poolLimit: (pool: Parameters<typeof poolLimitGib>[0]) => poolLimitGib(pool, settings.overcommit),
     failure: host.state === 'unreachable' && host.reason !== null ? explainReason(host.reason, host.name) : null,
     stale: (at: number | null) => at !== null && isStale(at, now, config.pollIntervalMs), pollIntervalMs: config.pollIntervalMs, virtTypeWishes,
@@ -60,10 +60,8 @@ export async function renderHost(deps: WebDeps, req: Request, res: Response, hos
 }
 
 async function loadLoad({ db }: WebDeps, { subjectId }: Host, now: number) {
-  const [latest, last, minutes] = await Promise.all([
-    selectLatestHostSamples(db, [subjectId], now), selectLastHostSamples(db, [subjectId], now), selectHostCpuByMinute(db, [subjectId], now - chartMs, now),
-  ]);
-  return { sample: latest.get(subjectId) ?? last.get(subjectId) ?? null, points: minutes.get(subjectId) ?? [] };
+  const [latest, last] = await Promise.all([selectLatestHostSamples(db, [subjectId], now), selectLastHostSamples(db, [subjectId], now)]);
+  return { sample: latest.get(subjectId) ?? last.get(subjectId) ?? null };
 }
 
 async function loadMachines({ db }: WebDeps, req: Request, host: Host, now: number) {
