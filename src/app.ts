@@ -6,6 +6,7 @@ import { AppError, say } from './errors.ts';
 import { authenticateBearer } from './web/api/bearer.ts';
 import { csrfHandlers } from './web/csrf.ts';
 import type { WebDeps } from './web/deps.ts';
+import { showHealth } from './web/health.ts';
 import { errorHandler } from './web/middleware/error-handler.ts';
 import { audited, checkAccess, limitChanges } from './web/middleware/guard.ts';
 import { requestContext } from './web/middleware/request-context.ts';
@@ -27,7 +28,7 @@ export function createApp(deps: WebDeps): Express {
   app.set('trust proxy', deps.config.trustProxy === '' ? false : deps.config.trustProxy);
   app.set('query parser', 'simple');
 
-  app.get(paths.health, (_req, res) => void res.type('text').send('ok\n'));
+  app.get(paths.health, showHealth(deps));
   app.use(securityHeaders(deps.config));
   // only what may be a file: a look at the disk before every page would cost more than its session
   const files = express.static(publicDirectory, { index: false, maxAge: '1h' });

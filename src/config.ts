@@ -1,10 +1,13 @@
 // The only reader of process.env. Parsed once, frozen; a bad value stops the start and is named with what is allowed.
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import { z } from 'zod';
 
 const schema = z.object({
   PORT: z.coerce.number().int().min(0).max(65535).default(8080),
   LISTEN_ADDRESS: z.string().min(1).default('127.0.0.1'),
+  /** what this portal is called beside others on the same database; no two may share one */
+  PORTAL_NAME: z.string().min(1).max(100).optional(),
   /** what people type into the browser; links in mails and cookies' security follow it */
   PUBLIC_URL: z.url({ protocol: /^https?$/ }).optional(),
   /** mysql://user:password@host:port/database[?socketPath=/path]; several SQL nodes separated by commas */
@@ -32,6 +35,7 @@ const schema = z.object({
 export interface Config {
   readonly port: number;
   readonly listenAddress: string;
+  readonly portalName: string;
   readonly publicUrl: string;
   readonly databaseUrls: readonly string[];
   readonly databaseEngine: 'innodb' | 'ndbcluster';
@@ -65,6 +69,7 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
   return Object.freeze({
     port: e.PORT,
     listenAddress: e.LISTEN_ADDRESS,
+    portalName: (e.PORTAL_NAME ?? `${hostname()}:${e.PORT}`).slice(-100),
     publicUrl: (e.PUBLIC_URL ?? `http://127.0.0.1:${e.PORT}`).replace(/\/+$/, ''),
     databaseUrls: Object.freeze(e.DATABASE_URL.split(',').map((url) => url.trim())),
     databaseEngine: e.DATABASE_ENGINE,

@@ -3,6 +3,7 @@
 import { constants } from 'node:fs';
 import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { afterStandstill } from '../clock.ts';
 import { AppError, say } from '../errors.ts';
 import { runAgent, type AgentResult } from './agent-process.ts';
 import { isWithheld, parseMetadata, type AgentDescription } from './metadata.ts';
@@ -63,6 +64,8 @@ export function createFencing(options: { readonly directories: readonly string[]
 
   const run = async (target: FenceTarget, action: string, timeoutMs: number, signal: AbortSignal | undefined): Promise<AgentResult> => {
     const path = await pathOf(target.agent);
+    // a portal that was frozen may have this work no longer: its timers abort the signal
+    await afterStandstill();
     const result = await runAgent({ path, options: { ...optionsOf(target), action }, timeoutMs, signal }).catch((error: unknown) => {
       throw new FenceError('conflict', say('fencing.not-run', { agent: target.agent, reason: redact(String(error), target) }), { cause: error });
     });

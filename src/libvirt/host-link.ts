@@ -1,6 +1,7 @@
 // The life of a host's control connection: connect, tell when it is up or down and why, connect again.
 // Calls go through here; long work gets connections of its own, which end with the link.
 import { setTimeout as delay } from 'node:timers/promises';
+import { afterStandstill } from '../clock.ts';
 import { backoffMs, defaultBackoff, type BackoffOptions } from './backoff.ts';
 import { AbortError, HostUnavailableError, LibvirtError } from './errors.ts';
 import type { CallOptions, ConnectionState, ConnectionStatus, HypervisorOptions } from './hypervisor.ts';
@@ -43,6 +44,8 @@ export class HostLink {
 
   /** A call on the control connection. Waits for the first attempt to connect; fails at once while the host is down. */
   async call<N extends ProcedureName>(name: N, args: Args<(typeof procedures)[N]>, options: CallOptions = {}): Promise<Reply<(typeof procedures)[N]>> {
+    // a portal that was frozen learns first that the work is another's by now: its signal is asked below
+    await afterStandstill();
     if (this.status.state === 'connecting') await this.ready(options);
     const connection = this.connection;
     if (connection === undefined) throw new HostUnavailableError(this.status.reason ?? 'the host is not connected');
@@ -75,6 +78,7 @@ export class HostLink {
 
   /** A connection for one long piece of work; the caller closes it. It is not made anew when it breaks. */
   async openExtra(signal?: AbortSignal): Promise<RpcConnection> {
+    await afterStandstill();
     if (this.ending.signal.aborted) throw new HostUnavailableError('closed');
     const connection = await openConnection(this.target, { ...this.options, signals: [this.ending.signal, signal] });
     this.extraConnections.add(connection);

@@ -25,7 +25,7 @@ export interface ExecutionTimes {
   readonly connectMs: number;
 }
 
-export const defaultTimes: ExecutionTimes = { leaseMs: 15_000, waitForHostMs: 60_000, retryMs: 10_000, connectMs: 2000 };
+export const defaultTimes: ExecutionTimes = { leaseMs: 10_000, waitForHostMs: 60_000, retryMs: 10_000, connectMs: 2000 };
 
 /** Called around every step, for tests that fail or kill at that point. */
 export interface ExecutionHooks {
@@ -59,7 +59,7 @@ export class Execution {
   #progressAt = 0;
 
   constructor(deps: OperationDeps, definition: Definition, record: OperationRecord<OperationContext>, options: {
-    readonly ownerId: string; readonly times: ExecutionTimes; readonly hooks: ExecutionHooks;
+    readonly ownerId: string; readonly times: ExecutionTimes; readonly hooks: ExecutionHooks; readonly claimedAt: number;
   }) {
     this.id = record.operation.id;
     this.hostId = record.operation.hostId;
@@ -72,7 +72,7 @@ export class Execution {
     this.#context = record.context;
     this.#error = record.operation.error;
     this.#waitingSince = record.waitingSince;
-    this.#lease = keepLease(deps, this.id, options.ownerId, options.times.leaseMs);
+    this.#lease = keepLease(deps, this.id, { ownerId: options.ownerId, leaseMs: options.times.leaseMs, claimedAt: options.claimedAt });
   }
 
   /** Goes as far as it can. Never rejects: what cannot be saved is taken up again when the lease has ended. */

@@ -1,5 +1,5 @@
-// Holding an operation while working on it. The lease is a row with an expiry: a dead portal's operations are free again
-// after that. A portal that was only slow notices before its lease ends, and stops.
+// Holding an operation while working on it. The lease is a row that its holder renews: what is not renewed for a lease's length
+// is another portal's. One that was only slow, or frozen, notices before that, or before it does anything more, and stops.
 import { performance } from 'node:perf_hooks';
 import { renewOperationLease } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
@@ -11,11 +11,11 @@ export interface KeptLease {
   end(): void;
 }
 
-/** Renews four times in a lease's length. */
-export function keepLease(deps: OperationDeps, id: string, ownerId: string, leaseMs: number): KeptLease {
+/** Renews four times in a lease's length. `claimedAt` (performance.now()) is from before the claim. */
+export function keepLease(deps: OperationDeps, id: string, { ownerId, leaseMs, claimedAt }: { readonly ownerId: string; readonly leaseMs: number; readonly claimedAt: number }): KeptLease {
   const lost = new AbortController();
   const everyMs = leaseMs / 4;
-  let safeUntil = performance.now() + leaseMs;
+  let safeUntil = claimedAt + leaseMs;
 
   const renew = async (): Promise<void> => {
     const began = performance.now();

@@ -1,8 +1,10 @@
 // Finds operations that nobody works on and works on them: those just submitted at once (wake), those of a dead portal
 // when their lease has ended, those that wait for a host when their time has come.
+import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { OperationKind } from '../model/operation.ts';
-import { claimOperation, selectCancelRequests, selectClaimableOperations } from '../store/operations.ts';
+import { LeaseWatch, type Lease } from '../store/lease-watch.ts';
+import { claimOperation, selectCancelRequests, selectClaimableOperations, selectOperationLeases } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { defaultTimes, Execution, type ExecutionHooks, type ExecutionTimes } from './execution.ts';
 import { definitions as allDefinitions } from './index.ts';
@@ -42,6 +44,9 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions): Runne
   const limits = { ...defaultLimits, ...options.limits };
   const execute = { ownerId: options.ownerId, times: { ...defaultTimes, ...options.times }, hooks: options.hooks ?? {} };
   const definitions = options.definitions ?? allDefinitions;
+  // a newer portal's kinds are left to it
+  const kinds = Object.keys(definitions) as OperationKind[];
+  const watch = new LeaseWatch(execute.times.leaseMs);
   const running = new Map<string, { readonly execution: Execution; readonly ended: Promise<void> }>();
   let state: 'new' | 'started' | 'stopping' = 'new';
   let woken = false;
@@ -60,14 +65,15 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions): Runne
   };
 
   /** Takes one if it can still be had. */
-  const take = async (id: string): Promise<void> => {
+  const take = async (id: string, stale?: Lease): Promise<void> => {
     const now = deps.clock.now();
-    const record = await claimOperation<OperationContext>(deps.db, id, { ownerId: options.ownerId, until: now + execute.times.leaseMs }, now);
+    const claimedAt = performance.now();
+    const record = await claimOperation<OperationContext>(deps.db, id, { ownerId: options.ownerId, until: now + execute.times.leaseMs }, now, stale);
     if (record === undefined) return;
     const definition = definitions[record.operation.kind];
-    // an older portal during an upgrade: one that knows the kind takes it when this lease has ended
-    if (definition === undefined) return deps.log.warn({ operation: id, kind: record.operation.kind }, 'unknown kind of operation');
-    const execution = new Execution(deps, definition, record, execute);
+    if (definition === undefined) return;
+    if (stale !== undefined) deps.log.info({ operation: id, kind: record.operation.kind }, 'operation of a portal that is gone taken over');
+    const execution = new Execution(deps, definition, record, { ...execute, claimedAt });
     const ended = execution.run().finally(() => {
       running.delete(id);
       wake();
@@ -80,12 +86,15 @@ export function createRunner(deps: OperationDeps, options: RunnerOptions): Runne
     for (const id of cancelled) running.get(id)?.execution.cancel();
     const free = limits.operations - running.size;
     if (free <= 0) return;
-    const query = { now: deps.clock.now(), limit: free, exceptIds: [...running.keys()], exceptHostIds: busyHosts() };
-    const found = await selectClaimableOperations(deps.db, query);
+    const askedAt = performance.now();
+    const held = await selectOperationLeases(deps.db, options.ownerId, kinds);
+    const stale = watch.observe(new Map(held.map(({ id, lease }) => [id, lease])), askedAt);
+    const query = { now: deps.clock.now(), limit: free, kinds, ownerId: options.ownerId, exceptIds: [...running.keys()], exceptHostIds: busyHosts() };
+    const found = [...held.filter(({ id }) => stale.has(id)).slice(0, free), ...(await selectClaimableOperations(deps.db, query))].slice(0, free);
     for (const { id, hostId } of found) {
       // the ones taken a moment ago count too; what is left out now is found by the look that their end causes
       if (state === 'stopping' || (hostId !== null && busyHosts().includes(hostId))) continue;
-      await take(id);
+      await take(id, stale.get(id));
     }
   };
 

@@ -4,6 +4,7 @@ import { AppError, say, type Sentence } from '../errors.ts';
 import type { Operation, OperationKind, OperationState, OperationStep, StepState } from '../model/operation.ts';
 import { columnToJson, columnToSentence, jsonToColumn, sentenceToColumn } from './columns.ts';
 import type { Db, SqlValue } from './db.ts';
+import { clockMarginMs, type Lease } from './lease-watch.ts';
 
 interface OperationRow {
   readonly id: string;
@@ -198,15 +199,22 @@ interface RecordRow extends OperationRow {
 export interface ClaimableQuery {
   readonly now: number;
   readonly limit: number;
+  /** what this portal knows to do; others are for a newer one */
+  readonly kinds: readonly OperationKind[];
+  /** who asks: it needs no margin for its own clock */
+  readonly ownerId: string;
   readonly exceptIds: readonly string[];
   /** hosts that have enough going on */
   readonly exceptHostIds: readonly string[];
 }
 
+// a lease of one's own that was given up counts by one's own clock
+const isFree = '(lease_owner IS NULL OR lease_until < ? OR (lease_owner = ? AND lease_until < ?))';
+
 /** Oldest first: those that nobody holds and whose time has come. */
 export async function selectClaimableOperations(db: Db, query: ClaimableQuery): Promise<{ id: string; hostId: string | null }[]> {
-  const params: SqlValue[] = [query.now, query.now];
-  let except = '';
+  const params: SqlValue[] = [query.now - clockMarginMs, query.ownerId, query.now, query.now, ...query.kinds];
+  let except = ` AND kind IN (${query.kinds.map(() => '?').join(', ')})`;
   if (query.exceptIds.length > 0) {
     except += ` AND id NOT IN (${query.exceptIds.map(() => '?').join(', ')})`;
     params.push(...query.exceptIds);
@@ -217,24 +225,33 @@ export async function selectClaimableOperations(db: Db, query: ClaimableQuery): 
   }
   const rows = await db.query<{ id: string; host_id: string | null }>(
     `SELECT id, host_id FROM operations
-     WHERE state IN ('queued', 'running', 'undoing') AND lease_until < ? AND run_after <= ?${except} ORDER BY created_at, id LIMIT ?`,
+     WHERE state IN ('queued', 'running', 'undoing') AND ${isFree} AND run_after <= ?${except} ORDER BY created_at, id LIMIT ?`,
     [...params, query.limit],
   );
   return rows.map((row) => ({ id: row.id, hostId: row.host_id }));
 }
 
-export interface Lease {
-  readonly ownerId: string;
-  readonly until: number;
+/** Of these kinds, what others hold. */
+export async function selectOperationLeases(db: Db, ownerId: string, kinds: readonly OperationKind[]): Promise<{ id: string; hostId: string | null; lease: Lease }[]> {
+  const rows = await db.query<{ id: string; host_id: string | null; lease_owner: string; lease_until: number }>(
+    `SELECT id, host_id, lease_owner, lease_until FROM operations
+     WHERE state IN ('queued', 'running', 'undoing') AND lease_until > 0 AND lease_owner IS NOT NULL AND lease_owner <> ? AND kind IN (${kinds.map(() => '?').join(', ')})`,
+    [ownerId, ...kinds],
+  );
+  return rows.map((row) => ({ id: row.id, hostId: row.host_id, lease: { ownerId: row.lease_owner, until: row.lease_until } }));
 }
 
-/** Takes the lease; undefined: another was faster. Repeating it after an unknown outcome tells the truth. */
-export async function claimOperation<Context>(db: Db, id: string, lease: Lease, now: number): Promise<OperationRecord<Context> | undefined> {
+/**
+ * Takes the lease: a free one, one that has ended by any clock, or the one that `stale` names, whose holder is gone. undefined:
+ * another was faster. Repeating it after an unknown outcome tells the truth.
+ */
+export async function claimOperation<Context>(db: Db, id: string, lease: Lease, now: number, stale?: Lease): Promise<OperationRecord<Context> | undefined> {
   await db.execute(
     `UPDATE operations SET lease_owner = ?, lease_until = ?, attempts = attempts + 1, started_at = COALESCE(started_at, ?),
        state = CASE state WHEN 'queued' THEN 'running' ELSE state END
-     WHERE id = ? AND state IN ('queued', 'running', 'undoing') AND lease_until < ? AND run_after <= ?`,
-    [lease.ownerId, lease.until, now, id, now, now],
+     WHERE id = ? AND state IN ('queued', 'running', 'undoing') AND run_after <= ?
+       AND (${isFree} OR (lease_owner = ? AND lease_until = ?))`,
+    [lease.ownerId, lease.until, now, id, now, now - clockMarginMs, lease.ownerId, now, stale?.ownerId ?? null, stale?.until ?? null],
   );
   const [row] = await db.query<RecordRow>(
     `SELECT ${columns}, input, context, lease_owner, lease_until, attempts, waiting_since, event_at FROM operations WHERE id = ?`, [id],
@@ -358,6 +375,14 @@ export async function countOpenOperations(db: Db): Promise<number> {
 export async function updateOperationReady(db: Db, id: string): Promise<boolean> {
   const { affectedRows } = await db.execute("UPDATE operations SET run_after = 0 WHERE id = ? AND state IN ('queued', 'running', 'undoing')", [id]);
   return affectedRows === 1;
+}
+
+/** Who asked for a new instance since then, oldest first. */
+export async function selectCreationsSince(db: Db, since: number): Promise<{ readonly userId: string | null; readonly at: number }[]> {
+  const rows = await db.query<{ user_id: string | null; created_at: number }>(
+    "SELECT user_id, created_at FROM operations WHERE kind = 'instance-create' AND created_at >= ? ORDER BY created_at", [since],
+  );
+  return rows.map((row) => ({ userId: row.user_id, at: row.created_at }));
 }
 
 /** How many failed since then: what an admin looks at in the morning. */

@@ -13,4 +13,6 @@ export interface WebDeps {
   readonly log: Log;
   readonly operations: OperationDeps;
   readonly mailer: Mailer;
+  /** the process ends soon: no new visitors, please */
+  readonly isStopping?: () => boolean;
 }

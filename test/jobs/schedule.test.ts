@@ -5,7 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/clock.ts';
 import { createSchedule, type Job } from '../../src/jobs/schedule.ts';
 import { createLog } from '../../src/log.ts';
-import { claimJob, releaseJobs, selectJobs } from '../../src/store/jobs.ts';
+import { claimJob, releaseJobs, selectJobs, updateJobEnded } from '../../src/store/jobs.ts';
+import { clockMarginMs } from '../../src/store/lease-watch.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
 let database: TestDatabase;
@@ -13,19 +14,34 @@ const log = createLog('silent');
 before(async () => { database = await createTestDatabase(); });
 after(() => database.close());
 
-test('of two portals one holds a job, until it stops, or for as long as its lease', async () => {
+test('of two portals one holds a job, until it stops, or for as long as its lease and what clocks may differ', async () => {
   const { db } = database;
-  assert.equal(await claimJob(db, 'a', 'one', 1000, 500), true);
-  assert.equal(await claimJob(db, 'a', 'two', 1400, 500), false);
-  assert.equal(await claimJob(db, 'a', 'one', 1400, 500), true);
-  assert.equal(await claimJob(db, 'a', 'two', 1800, 500), false);
-  assert.equal(await claimJob(db, 'a', 'two', 1901, 500), true);
+  const at = (now: number): { now: number; leaseMs: number } => ({ now, leaseMs: 500 });
+  assert.equal(await claimJob(db, 'a', 'one', at(1000)), true);
+  assert.equal(await claimJob(db, 'a', 'two', at(1400)), false);
+  assert.equal(await claimJob(db, 'a', 'one', at(1400)), true);
+  assert.equal(await claimJob(db, 'a', 'two', at(1900 + clockMarginMs)), false);
+  assert.equal(await claimJob(db, 'a', 'two', at(1901 + clockMarginMs)), true);
   await releaseJobs(db, 'two');
-  assert.equal(await claimJob(db, 'a', 'three', 1902, 500), true);
+  assert.equal(await claimJob(db, 'a', 'three', at(1902)), true);
+});
+
+test('what has run is not run again in the same period, wherever; what did not end is', async () => {
+  const { db } = database;
+  const at = (now: number): { now: number; leaseMs: number; notWithinMs: number } => ({ now, leaseMs: 500, notWithinMs: 30_000 });
+  assert.equal(await claimJob(db, 'rare', 'one', at(100_000)), true);
+  assert.equal(await claimJob(db, 'rare', 'one', at(100_000)), true, 'repeated after a lost answer');
+  await updateJobEnded(db, 'rare', 'one', 100_100, null);
+  await releaseJobs(db, 'one');
+  assert.equal(await claimJob(db, 'rare', 'two', at(97_000)), false, 'by a clock that is behind');
+  assert.equal(await claimJob(db, 'rare', 'two', at(129_000)), false);
+  assert.equal(await claimJob(db, 'rare', 'two', at(131_000)), true);
+  await releaseJobs(db, 'two');
+  assert.equal(await claimJob(db, 'rare', 'one', at(132_000)), true, 'its run did not end');
 });
 
 test('of twenty portals at one moment one wins', async () => {
-  const wins = await Promise.all(Array.from({ length: 20 }, () => claimJob(database.db, 'race', randomUUID(), 5000, 500)));
+  const wins = await Promise.all(Array.from({ length: 20 }, () => claimJob(database.db, 'race', randomUUID(), { now: 5000, leaseMs: 500 })));
   assert.equal(wins.filter(Boolean).length, 1);
 });
 
@@ -80,4 +96,39 @@ test('an error is kept for the admin, and a job that runs everywhere needs no le
   assert.equal(jobs.find((job) => job.name === 'bad')?.error, 'a bad day');
   assert.equal(jobs.find((job) => job.name === 'here'), undefined);
   assert.equal(runs, 1);
+});
+
+test('a dead portal’s job comes over within its lease, whatever the clocks say, and runs at once', async () => {
+  const { db } = database;
+  const now = Date.now();
+  // its clock was an hour ahead; it died in its run
+  await claimJob(db, 'orphan', 'dead', { now: now + 3_600_000, leaseMs: 1000 });
+  const ranAt: number[] = [];
+  const schedule = createSchedule({ db, clock: systemClock, log }, [{ name: 'orphan', every: 600_000, run: async () => void ranAt.push(Date.now()) }], 'alive', { leaseMs: 1000 });
+  schedule.start();
+  for (const end = now + 10_000; Date.now() < end && ranAt.length === 0;) await delay(20);
+  await schedule.stop();
+  assert.equal(ranAt.length, 1);
+  assert.ok((ranAt[0] ?? 0) - now >= 1000, 'not before it stood still for a lease');
+});
+
+test('a run whose lease is taken, or cannot be renewed, is told to stop', async () => {
+  const { db } = database;
+  let answers: Promise<void> | undefined;
+  let answer: () => void = () => undefined;
+  const slow: typeof db = { ...db, execute: async (sql, params) => (await answers, db.execute(sql, params)) };
+  for (const how of ['taken', 'hanging'] as const) {
+    const name = `long-${how}`;
+    let stopped = false;
+    const job: Job = { name, every: 60_000, run: (signal) => new Promise((resolve) => signal.addEventListener('abort', () => { stopped = true; resolve(); })) };
+    const schedule = createSchedule({ db: slow, clock: systemClock, log }, [job], 'slow', { leaseMs: 800 });
+    schedule.start();
+    for (const end = Date.now() + 5000; Date.now() < end && (await selectJobs(db)).find((row) => row.name === name)?.leaseOwner !== 'slow';) await delay(10);
+    if (how === 'taken') await db.execute('UPDATE jobs SET lease_owner = ?, lease_until = ? WHERE name = ?', ['other', Date.now() + 60_000, name]);
+    else answers = new Promise((resolve) => { answer = resolve; });
+    for (const end = Date.now() + 5000; Date.now() < end && !stopped;) await delay(10);
+    assert.ok(stopped, how);
+    answer();
+    await schedule.stop();
+  }
 });

@@ -198,7 +198,7 @@ describe('two portals', () => {
     };
     await syncFleet(ahead);
     closing.push(() => ahead.hosts.close());
-    const portals = [cloud.deps, ahead].map((deps) => createSchedule(deps, [{ name: 'watch-hosts', every: quick.everyMs, leaseMs: 10_000, run: createWatchHosts(deps, quick) }], randomUUID()));
+    const portals = [cloud.deps, ahead].map((deps) => createSchedule(deps, [{ name: 'watch-hosts', every: quick.everyMs, run: createWatchHosts(deps, quick) }], randomUUID()));
     for (const portal of portals) portal.start();
     closing.push(() => Promise.all(portals.map((portal) => portal.stop())));
     for (const [round, stopped] of portals.entries()) {

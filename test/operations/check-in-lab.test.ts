@@ -27,8 +27,8 @@ describe('coming back, on the lab', { skip }, () => {
     cloud = await createLabCloud(lab);
     cloud.startRunner();
     schedule = createSchedule(cloud.deps, [
-      { name: 'watch-hosts', every: defaultWatch.everyMs, leaseMs: 10_000, run: createWatchHosts(cloud.deps) },
-      { name: 'check-in-hosts', every: 2000, leaseMs: 10_000, run: (signal) => checkInHosts(cloud.deps, signal) },
+      { name: 'watch-hosts', every: defaultWatch.everyMs, run: createWatchHosts(cloud.deps) },
+      { name: 'check-in-hosts', every: 2000, run: (signal) => checkInHosts(cloud.deps, signal) },
     ], randomUUID());
     schedule.start();
   });

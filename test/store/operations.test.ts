@@ -6,6 +6,7 @@ import {
   cancelQueuedOperation, claimOperation, countOpenOperations, deleteEndedOperations, insertOperation, renewOperationLease, requestOperationCancel,
   selectClaimableOperations, selectOperation, selectOperationsByInstance, selectOperationsPage, selectOperationSteps, updateHeldOperation, type NewOperation,
 } from '../../src/store/operations.ts';
+import { clockMarginMs } from '../../src/store/lease-watch.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
 let database: TestDatabase;
@@ -37,8 +38,9 @@ describe('claiming an operation', () => {
     const first = { ownerId: randomUUID(), until: 1000 };
     const second = { ownerId: randomUUID(), until: 5000 };
     assert.ok(await claimOperation(db, id, first, 100));
-    assert.equal(await claimOperation(db, id, second, 1000), undefined);
-    assert.ok(await claimOperation(db, id, second, 1001));
+    // another's clock may be ahead by five seconds
+    assert.equal(await claimOperation(db, id, second, 1000 + clockMarginMs), undefined);
+    assert.ok(await claimOperation(db, id, second, 1001 + clockMarginMs));
     assert.equal(await renewOperationLease(db, id, { ...first, until: 9000 }), false);
     assert.equal(await updateHeldOperation(db, { id, ownerId: first.ownerId }, { state: 'done' }), false);
     assert.equal(await updateHeldOperation(db, { id, ownerId: second.ownerId }, { runAfter: 7000, release: true }), true);
@@ -46,12 +48,21 @@ describe('claiming an operation', () => {
     assert.ok(await claimOperation(db, id, { ...second, until: 8000 }, 7000));
   });
 
+  it('works at once in place of a holder that was seen to be gone, unless that renewed', async () => {
+    const id = await add();
+    const [dead, other] = [{ ownerId: randomUUID(), until: 1000 }, { ownerId: randomUUID(), until: 2000 }];
+    assert.ok(await claimOperation(db, id, dead, 100));
+    assert.ok(await renewOperationLease(db, id, { ...dead, until: 1500 }));
+    assert.equal(await claimOperation(db, id, other, 900, dead), undefined);
+    assert.ok(await claimOperation(db, id, other, 900, { ...dead, until: 1500 }));
+  });
+
   it('is offered oldest first, by nobody held, without busy hosts', async () => {
     const busy = randomUUID();
     const ids = [await add({ createdAt: 3 }), await add({ createdAt: 1, hostId: busy }), await add({ createdAt: 2, hostId: randomUUID() }), await add({ createdAt: 0 })];
     await claimOperation(db, ids[3] ?? '', { ownerId: randomUUID(), until: 1000 }, 100);
     const offered = async (query: { exceptIds?: string[]; exceptHostIds?: string[] }): Promise<number[]> =>
-      (await selectClaimableOperations(db, { now: 100, limit: 10, exceptIds: [], exceptHostIds: [], ...query })).map(({ id }) => ids.indexOf(id));
+      (await selectClaimableOperations(db, { now: 100, limit: 10, kinds: ['instance-create', 'instance-start'], ownerId: randomUUID(), exceptIds: [], exceptHostIds: [], ...query })).map(({ id }) => ids.indexOf(id));
     assert.deepEqual(await offered({}), [1, 2, 0]);
     assert.deepEqual(await offered({ exceptHostIds: [busy] }), [2, 0]);
     assert.deepEqual(await offered({ exceptIds: [ids[2] ?? ''] }), [1, 0]);
