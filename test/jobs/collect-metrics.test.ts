@@ -13,6 +13,7 @@ import { createLog } from '../../src/log.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
 import { loadClusterLoad } from '../../src/operations/cluster.ts';
 import type { OperationDeps } from '../../src/operations/deps.ts';
+import { updateSettings } from '../../src/store/settings.ts';
 import { syncFleet } from '../../src/operations/fleet-sync.ts';
 import { selectGate } from '../../src/store/gate.ts';
 import { insertHost, selectHost, selectHosts } from '../../src/store/hosts.ts';
@@ -231,6 +232,7 @@ describe('the gate', () => {
     await createCheckHosts(deps)(never);
     const { subjectId } = await selectHost(database.db, id);
     const now = Date.now();
+    await updateSettings(database.db, 'thresholds', { ...defaultSettings.thresholds, holdSeconds: 0 }, null, now);
     const load = (cpuPercent: number, samples = 8) => insertHostSamples(database.db, Array.from({ length: samples }, (_, n) => ({ subjectId, at: now - n * 10_000, cpuPercent, memoryUsedMib: 10, memoryTotalMib: 100 })));
     await load(97, 3);
     await evaluateGate(deps);

@@ -138,7 +138,7 @@ describe('thresholds at the present load', () => {
     const { text } = await admin.get('/admin/thresholds');
     assertShows(text, /Users may apply for machines now/);
     assertShows(text, /34 %[\s\S]*?would close at 90 %/);
-    assertShows(text, /96 %[\s\S]*?Reached 95 %: the gate closes at the next check/);
+    assertShows(text, /96 %[\s\S]*?Reached 95 %: the gate closes if it stays so for 60 s/);
     assertShows(text, /No samples in the window/);
     await updateGate(db, { closed: false, since: 0, reasons: [] }, { closed: true, since: now - 1000, reasons: [{ key: 'admission.gate.memoryPercent', params: { value: 96, close: 95, open: 90 } }] }, now);
     const closed = await admin.get('/admin/thresholds');
@@ -152,8 +152,9 @@ describe('thresholds at the present load', () => {
     const open: Gate = { closed: false, since: 0, reasons: [] };
     const closed: Gate = { closed: true, since: 0, reasons: [{ key: 'admission.gate.cpuPercent' }] };
     const load = (cpuPercent: number | null) => ({ cpuPercent, memoryPercent: null, storagePercent: null });
-    const key = (value: number | null, gate: Gate, enabled = true): string => meaningOf('cpuPercent', load(value), gate, { ...thresholds, enabled }).key.replace('thresholds.means.', '');
+    const key = (value: number | null, gate: Gate, enabled = true, holdSeconds = 0): string => meaningOf('cpuPercent', load(value), gate, { ...thresholds, holdSeconds, enabled }).key.replace('thresholds.means.', '');
     assert.deepEqual([key(34, open), key(90, open), key(null, open), key(85, closed), key(80, closed), key(99, open, false)], ['below', 'will-close', 'unmeasured', 'keeps-closed', 'will-open', 'off']);
+    assert.deepEqual([key(90, open, true, 60), key(80, closed, true, 60)], ['closes-when-held', 'opens-when-held']);
   });
 });
 

@@ -51,6 +51,7 @@ export const audit = defineMessages({
   'audit.action.host.return': ['end a host’s maintenance', '結束主機維護'],
   'audit.action.host.burn-in': ['start a burn-in', '開始試運轉'],
   'audit.action.operation.cancel': ['cancel an operation', '取消作業'],
+  'audit.action.settings.preview': ['try thresholds on the last days', '以近日資料試算門檻'],
   'audit.action.settings.thresholds': ['change load thresholds', '變更負載門檻'],
   'audit.action.settings.prices': ['change prices', '變更價格'],
 });

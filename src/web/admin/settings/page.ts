@@ -2,6 +2,7 @@
 // who edit the same group the second is told, with what stands there now beside what they typed.
 import type { Request, Response } from 'express';
 import { AppError, say, type Sentence } from '../../../errors.ts';
+import type { Settings, SettingsGroup } from '../../../model/settings.ts';
 import { selectSettingsVersion, updateSettings } from '../../../store/settings.ts';
 import { selectOptionalUser } from '../../../store/users.ts';
 import { contextOf, currentUser, flash } from '../../context.ts';
@@ -19,30 +20,57 @@ export interface SettingsPage {
   readonly forms: readonly GroupForm[];
   /** what else its view shows */
   readonly locals?: (deps: WebDeps) => Promise<Readonly<Record<string, unknown>>>;
+  /** what a value would do, shown beside what was typed before it is saved */
+  readonly preview?: (deps: WebDeps, value: Settings[SettingsGroup]) => Promise<Readonly<Record<string, unknown>>>;
 }
 
-/** What was sent and not taken. */
-interface Refused {
+/** What was sent and is not stored: refused, or only tried. */
+interface Sent {
   readonly form: GroupForm;
   readonly text: Readonly<Record<string, string>>;
   readonly fields: Readonly<Record<string, Sentence>>;
-  readonly status: 409 | 422;
+  readonly status: 200 | 409 | 422;
+  /** of the group when the form was made, for one that is only tried */
+  readonly version?: number;
+  readonly preview?: Readonly<Record<string, unknown>>;
 }
 
 export function settingsPageRoutes(deps: WebDeps, page: SettingsPage): Route[] {
   return [
     { method: 'get', path: page.path, access: 'admin', handler: (req, res) => show(deps, page, req, res) },
     { method: 'post', path: page.path, access: 'admin', audit: 'settings.change', handler: (req, res) => save(deps, page, req, res) },
+    ...(page.preview === undefined ? [] : previewRoutes(deps, page, page.preview)),
   ];
 }
 
-async function save(deps: WebDeps, page: SettingsPage, req: Request, res: Response): Promise<void> {
+function previewRoutes(deps: WebDeps, page: SettingsPage, load: NonNullable<SettingsPage['preview']>): Route[] {
+  const path = `${page.path}/preview`;
+  return [
+    // what was typed is gone when the page is asked for again
+    { method: 'get', path, access: 'admin', handler: (_req, res) => res.redirect(303, page.path) },
+    { method: 'post', path, access: 'admin', audit: 'settings.preview', handler: preview(deps, page, load) },
+  ];
+}
+
+function readForm(page: SettingsPage, req: Request) {
   const text = formText(req.body);
   const form = page.forms.find((each) => each.group === text['group']);
   const version = Number(text['version']);
   if (form === undefined || !Number.isSafeInteger(version)) throw new AppError('invalid', say('form.not-a-choice'));
-  const parsed = parseGroup(form, text);
   noteAudit(req, { target: form.group });
+  return { text, form, version, parsed: parseGroup(form, text) };
+}
+
+function preview(deps: WebDeps, page: SettingsPage, load: NonNullable<SettingsPage['preview']>): Route['handler'] {
+  return async (req, res) => {
+    const { text, form, version, parsed } = readForm(page, req);
+    if (!parsed.ok) return show(deps, page, req, res, { form, text, fields: parsed.fields, status: 422 });
+    await show(deps, page, req, res, { form, text, fields: {}, status: 200, version, preview: await load(deps, parsed.value) });
+  };
+}
+
+async function save(deps: WebDeps, page: SettingsPage, req: Request, res: Response): Promise<void> {
+  const { text, form, version, parsed } = readForm(page, req);
   if (!parsed.ok) return show(deps, page, req, res, { form, text, fields: parsed.fields, status: 422 });
   const before = await selectSettingsVersion(deps.db, form.group);
   if (!(await updateSettings(deps.db, form.group, parsed.value, currentUser(req).id, deps.clock.now(), version))) {
@@ -66,16 +94,16 @@ function difference(form: GroupForm, before: Readonly<Record<string, string>>, a
     .map(({ path, name }) => `${path} ${before[name] || '–'} → ${after[name] || '–'}`).join('; ');
 }
 
-async function show(deps: WebDeps, page: SettingsPage, req: Request, res: Response, refused?: Refused): Promise<void> {
+async function show(deps: WebDeps, page: SettingsPage, req: Request, res: Response, sent?: Sent): Promise<void> {
   const groups = await Promise.all(page.forms.map(async (form) => {
     const { value, version } = await selectSettingsVersion(deps.db, form.group, deps.log);
     const stored = textOf(form, value);
-    const mine = refused?.form === form ? refused : undefined;
+    const mine = sent?.form === form ? sent : undefined;
     return {
-      group: form.group, version, stored, errors: mine?.fields ?? {}, text: mine?.text ?? stored, overtaken: mine?.status === 409,
+      group: form.group, version: mine?.version ?? version, stored, errors: mine?.fields ?? {}, text: mine?.text ?? stored, overtaken: mine?.status === 409,
       fields: form.fields.map((field) => ({ ...field, name: fieldName(form, field) })),
     };
   }));
   const title = contextOf(req).t(page.titleKey);
-  await render(req, res, page.view, { title, groups, action: page.path, ...(await page.locals?.(deps)) }, refused?.status ?? 200);
+  await render(req, res, page.view, { title, groups, action: page.path, ...(await page.locals?.(deps)), ...sent?.preview }, sent?.status ?? 200);
 }

@@ -10,10 +10,13 @@ import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { groupForm } from '../settings/group-form.ts';
 import { settingsPageRoutes } from '../settings/page.ts';
+import { loadGatePreview, previewDays } from './preview.ts';
 
 export function adminThresholdRoutes(deps: WebDeps): Route[] {
   return settingsPageRoutes(deps, {
     path: paths.adminPage('thresholds'), view: 'admin/thresholds/thresholds', titleKey: 'thresholds.title', locals: presentLoad,
+    // the page has one form
+    preview: async (each, value) => ({ preview: await loadGatePreview(each, value as Settings['thresholds']) }),
     forms: [
       groupForm({
         group: 'thresholds',
@@ -24,6 +27,7 @@ export function adminThresholdRoutes(deps: WebDeps): Route[] {
             { path: `${measure}.open`, kind: 'number' as const, bounds: [0, bounds.percent[1]] as const, digits: 1, suffix: '%' },
           ]),
           { path: 'windowSeconds', kind: 'number', bounds: bounds.windowSeconds, suffix: 's' },
+          { path: 'holdSeconds', kind: 'number', bounds: bounds.holdSeconds, suffix: 's' },
         ],
         complaints: (value) => Object.fromEntries(
           thresholdMeasures.filter((measure) => value[measure].open >= value[measure].close).map((measure) => [`${measure}.open`, say('thresholds.open-below-close', { close: value[measure].close })]),
@@ -33,7 +37,15 @@ export function adminThresholdRoutes(deps: WebDeps): Route[] {
   });
 }
 
-async function presentLoad({ db, clock }: WebDeps): Promise<{ gate: Gate; load: { measure: ThresholdMeasure; value: number | null; meaning: Sentence }[]; windowSeconds: number; enabled: boolean }> {
+interface PresentLoad {
+  readonly gate: Gate;
+  readonly load: readonly { readonly measure: ThresholdMeasure; readonly value: number | null; readonly meaning: Sentence }[];
+  readonly windowSeconds: number;
+  readonly enabled: boolean;
+  readonly previewDays: number;
+}
+
+async function presentLoad({ db, clock }: WebDeps): Promise<PresentLoad & Readonly<Record<string, unknown>>> {
   const settings = await selectSettings(db);
   const [gate, load] = await Promise.all([selectGate(db), loadClusterLoad(db, settings, clock.now())]);
   return {
@@ -41,6 +53,7 @@ async function presentLoad({ db, clock }: WebDeps): Promise<{ gate: Gate; load: 
     load: thresholdMeasures.map((measure) => ({ measure, value: load[measure], meaning: meaningOf(measure, load, gate, settings.thresholds) })),
     windowSeconds: settings.thresholds.windowSeconds,
     enabled: settings.thresholds.enabled,
+    previewDays,
   };
 }
 
@@ -51,6 +64,9 @@ export function meaningOf(measure: ThresholdMeasure, load: ClusterLoad, gate: Ga
   if (!thresholds.enabled) return say('thresholds.means.off');
   if (value === null) return say('thresholds.means.unmeasured');
   const closedIt = gate.closed && gate.reasons.some((reason) => reason.key === `admission.gate.${measure}`);
-  if (closedIt) return value > open ? say('thresholds.means.keeps-closed', { open }) : say('thresholds.means.will-open');
-  return value >= close ? say('thresholds.means.will-close', { close }) : say('thresholds.means.below', { close });
+  const seconds = thresholds.holdSeconds;
+  if (closedIt && value > open) return say('thresholds.means.keeps-closed', { open });
+  if (closedIt) return seconds > 0 ? say('thresholds.means.opens-when-held', { seconds }) : say('thresholds.means.will-open');
+  if (value < close) return say('thresholds.means.below', { close });
+  return seconds > 0 ? say('thresholds.means.closes-when-held', { close, seconds }) : say('thresholds.means.will-close', { close });
 }
