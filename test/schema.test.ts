@@ -8,7 +8,7 @@ import { migrate } from '../src/store/migrate.ts';
 import { createBareDatabase, createTestDatabase, databaseEngine, type TestDatabase } from './helpers/database.ts';
 
 const directory = fileURLToPath(new URL('../migrations', import.meta.url));
-const own = ['migrations', 'migration_lease'];
+const own = ['transaction_marks', 'migrations', 'migration_lease'];
 
 interface Column { table: string; name: string; type: string; nullable: string; standard: string | null; charset: string | null }
 

@@ -1,8 +1,11 @@
-// The connection to MySQL, MariaDB or MySQL Cluster: pools over one or more SQL nodes, whole-transaction retries of
-// temporary errors, and the only place that knows MySQL's error numbers.
+// The connection to MySQL, MariaDB or MySQL Cluster: one or more SQL nodes, whole-transaction retries of temporary errors, and
+// writes that are done once even when the answer to a COMMIT was lost.
+import { randomBytes } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
-import mysql from 'mysql2/promise';
+import type mysql from 'mysql2/promise';
 import { AppError, say } from '../errors.ts';
+import { errnoOf, isNodeLost, isTemporary } from './mysql-errors.ts';
+import { SqlNode, type SqlConnection } from './sql-node.ts';
 
 /** An array stands for the list of an IN (?); an empty one is a syntax error. */
 export type SqlValue = string | number | bigint | boolean | null | Buffer | readonly (string | number)[];
@@ -17,31 +20,19 @@ export interface Db {
 }
 
 export interface Database extends Db {
-  /** Runs `work` in one transaction and again from its beginning on temporary errors: it must be repeatable. No nesting. */
+  /** Runs `work` in one transaction and again from its beginning on temporary errors: it must be repeatable. No nesting. It is
+   * committed once: when the answer to its COMMIT was lost, it is found out before it is run again. */
   transaction<T>(work: (tx: Db) => Promise<T>): Promise<T>;
+  /** in the order of DATABASE_URL: the first that answers does the work */
+  readonly nodes: readonly SqlNode[];
   close(): Promise<void>;
 }
 
-// 1205 lock wait, 1213 deadlock, 1297 NDB temporary, 4350 two wrote the same new row of a unique key to NDB: nothing was done,
-// the whole transaction is run again.
-const temporaryErrnos = new Set([1205, 1213, 1297, 4350]);
-// The connection went away or NDB lost track (157, 4008, 4009, 4012): the outcome is unknown. Every write here is repeatable.
-const unknownOutcomeErrnos = new Set([157, 4008, 4009, 4012, 1053, 1927, 2006, 2013]);
-// Errors of NDB that the server has no number for: their own stands in the words, "Got error 4350 '…' from NDBCLUSTER".
-const wrappingErrnos = new Set([1030, 1296]);
-const connectionCodes = new Set(['PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT', 'ETIMEDOUT', 'ER_SERVER_SHUTDOWN']);
-/** Attempts at one transaction. Too few: a node's death reaches the user; too many: a dead database makes pages hang. */
+/** Attempts while no SQL node answers. Too few: a restart of the database reaches the user; too many: a dead one makes pages hang. */
 const maxAttempts = 6;
-
-function errnoOf(error: unknown): number | undefined {
-  if (!(error instanceof Error) || !('errno' in error) || typeof error.errno !== 'number') return undefined;
-  const [, wrapped] = (wrappingErrnos.has(error.errno) && /^Got error (\d+) /.exec(error.message)) || [];
-  return wrapped === undefined ? error.errno : Number(wrapped);
-}
-
-function codeOf(error: unknown): string | undefined {
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}
+/** How long temporary errors are met with another attempt: a data node that hangs is given up by the others after 6 to 8 s. */
+const patienceMs = 15_000;
+const longestPauseMs = 1000;
 
 export function isDuplicateKey(error: unknown): boolean {
   return errnoOf(error) === 1062;
@@ -52,108 +43,121 @@ export function isDuplicateColumn(error: unknown): boolean {
   return errnoOf(error) === 1060;
 }
 
-function isWorthRepeating(error: unknown): boolean {
-  const errno = errnoOf(error);
-  if (errno !== undefined && (temporaryErrnos.has(errno) || unknownOutcomeErrnos.has(errno))) return true;
-  const code = codeOf(error);
-  return code !== undefined && connectionCodes.has(code);
-}
-
-/** Parses one DATABASE_URL (mysql://user:password@host:port/database[?socketPath=…]). */
-function poolOptions(url: string, connectionLimit: number): mysql.PoolOptions {
-  const parsed = new URL(url);
-  const socketPath = parsed.searchParams.get('socketPath');
-  const database = decodeURIComponent(parsed.pathname.slice(1));
-  return {
-    user: decodeURIComponent(parsed.username),
-    password: decodeURIComponent(parsed.password),
-    ...(socketPath === null ? { host: parsed.hostname, port: Number(parsed.port || 3306) } : { socketPath }),
-    ...(database === '' ? {} : { database }),
-    connectionLimit,
-    connectTimeout: 5000,
-    charset: 'utf8mb4_bin',
-    timezone: 'Z',
-    multipleStatements: false,
-    supportBigNumbers: true,
-    // repeated conditional updates must tell "matched", not "changed": clients found rows
-    flags: ['FOUND_ROWS'],
-  };
-}
-
 export function openDatabase(urls: readonly string[], options: { readonly connectionLimit?: number } = {}): Database {
-  const pools = urls.map((url) => mysql.createPool(poolOptions(url, options.connectionLimit ?? 10)));
-  let current = 0;
-  const pool = (): mysql.Pool => {
-    const chosen = pools[current % pools.length];
+  const nodes = urls.map((url) => new SqlNode(url, options.connectionLimit ?? 10));
+
+  /** The first that works, but not the one that has just failed; where none does, the one that was lost longest ago. */
+  function choose(failed: SqlNode | undefined): SqlNode {
+    const working = nodes.filter((node) => node.lostAt === undefined);
+    const [chosen] = working.length > 0 ? working.sort((a, b) => Number(a === failed) - Number(b === failed))
+      : [...nodes].sort((a, b) => (a.lostAt ?? 0) - (b.lostAt ?? 0));
     if (chosen === undefined) throw new Error('DATABASE_URL names no server');
     return chosen;
-  };
+  }
 
-  /** Repeats on temporary errors with jitter; after a lost connection the next SQL node is tried. */
-  async function withRetries<T>(work: () => Promise<T>): Promise<T> {
+  /** Repeats on temporary errors with jitter; after a lost connection another SQL node is tried. */
+  async function withRetries<T>(work: (connection: SqlConnection) => Promise<T>): Promise<T> {
+    const began = performance.now();
+    let failed: SqlNode | undefined;
     for (let attempt = 1; ; attempt++) {
+      const node = choose(failed);
       try {
-        return await work();
+        return await node.withConnection(work);
       } catch (error) {
-        if (!isWorthRepeating(error)) throw error;
-        if (attempt >= maxAttempts) throw new AppError('host-unavailable', say('errors.database-unavailable'), { cause: error, retryAfterSeconds: 5 });
-        if (codeOf(error) !== undefined && !temporaryErrnos.has(errnoOf(error) ?? 0)) current++;
-        await delay(Math.random() * 40 * 2 ** attempt);
+        if (!isTemporary(error) && !isNodeLost(error)) throw error;
+        if (performance.now() - began > patienceMs || (isNodeLost(error) && attempt >= maxAttempts)) {
+          throw new AppError('host-unavailable', say('errors.database-unavailable'), { cause: error, retryAfterSeconds: 5 });
+        }
+        failed = isNodeLost(error) ? node : undefined;
+        // where there is another node, it is tried at once
+        if (failed === undefined || nodes.length === 1 || attempt >= nodes.length) await delay(Math.min(Math.random() * 40 * 2 ** attempt, longestPauseMs));
       }
     }
   }
 
+  function transaction<T>(work: (tx: Db) => Promise<T>): Promise<T> {
+    const commit: Commit<T> = { id: randomBytes(16), sent: undefined };
+    return withRetries((connection) => inTransaction(connection, work, commit));
+  }
+
   return {
-    query: (sql, params) => withRetries(() => runQuery(pool(), sql, params)),
-    execute: (sql, params) => withRetries(() => runExecute(pool(), sql, params)),
-    transaction: (work) => withRetries(() => inTransaction(pool(), work)),
+    nodes,
+    query: (sql, params) => withRetries((connection) => runQuery(connection, sql, params)),
+    execute: (sql, params) => (isWrite(sql) && !isRepeatable(sql) ? transaction((tx) => tx.execute(sql, params)) : withRetries((connection) => runExecute(connection, sql, params))),
+    transaction,
     async close() {
-      await Promise.all(pools.map((each) => each.end()));
+      await Promise.all(nodes.map((node) => node.close()));
     },
   };
 }
 
-type Runner = Pick<mysql.Pool, 'query'>;
-
-// `query` with client-side escaping instead of prepared statements: multi-row inserts and IN lists have as many shapes as
-// sizes, and each prepared shape stays in the server's memory.
-async function runQuery<T extends object>(runner: Runner, sql: string, params: readonly SqlValue[] = []): Promise<T[]> {
-  const [rows] = await runner.query(sql, [...params]).catch(withoutValues(sql));
-  return rows as T[];
+async function runQuery<T extends object>(connection: SqlConnection, sql: string, params?: readonly SqlValue[]): Promise<T[]> {
+  return (await connection(sql, params)) as unknown as T[];
 }
 
-async function runExecute(runner: Runner, sql: string, params: readonly SqlValue[] = []): Promise<{ affectedRows: number; insertId: number }> {
-  const [result] = await runner.query<mysql.ResultSetHeader>(sql, [...params]).catch(withoutValues(sql));
-  return { affectedRows: result.affectedRows, insertId: result.insertId };
+async function runExecute(connection: SqlConnection, sql: string, params?: readonly SqlValue[]): Promise<{ affectedRows: number; insertId: number }> {
+  const { affectedRows, insertId } = (await connection(sql, params)) as mysql.ResultSetHeader;
+  return { affectedRows, insertId };
 }
 
-/** mysql2's errors carry the statement with all values in it, hashes and keys among them, and would bring them into the log. */
-function withoutValues(sql: string): (error: unknown) => never {
-  return (error) => {
-    if (typeof error === 'object' && error !== null && 'sql' in error) error.sql = sql;
-    throw error;
-  };
+/** Not DDL nor SET: those are no part of a transaction. */
+function isWrite(sql: string): boolean {
+  return /^\s*(?:INSERT|UPDATE|DELETE|REPLACE)\b/i.test(sql);
 }
 
-async function inTransaction<T>(pool: mysql.Pool, work: (tx: Db) => Promise<T>): Promise<T> {
-  const connection = await pool.getConnection();
+/** Done twice it is as done once, and nobody asks how many rows it changed. */
+function isRepeatable(sql: string): boolean {
+  return /^\s*REPLACE\b/i.test(sql);
+}
+
+/** What is known of the earlier attempts at one transaction. */
+interface Commit<T> {
+  readonly id: Buffer;
+  /** COMMIT was sent after work that gave this; if no answer came, it may have happened, or be about to */
+  sent: { readonly result: T } | undefined;
+}
+
+/**
+ * Work that wrote something leaves a mark, a row with the transaction's id, in the same transaction. An attempt that follows a
+ * COMMIT without an answer begins with that row: it is there, so all was done; or it waits at the row until the server has ended
+ * the earlier attempt; or the row is ours now, and the earlier attempt can never be committed any more, however late it goes on.
+ */
+async function inTransaction<T>(connection: SqlConnection, work: (tx: Db) => Promise<T>, commit: Commit<T>): Promise<T> {
+  await connection('START TRANSACTION');
+  const mayBeDone = commit.sent;
+  if (mayBeDone !== undefined && !(await insertMark(connection, commit.id))) {
+    await connection('ROLLBACK');
+    return mayBeDone.result;
+  }
+  let wrote = false;
+  const result = await work({
+    query: (sql, params) => runQuery(connection, sql, params),
+    async execute(sql, params) {
+      const changed = await runExecute(connection, sql, params);
+      wrote ||= isWrite(sql) && changed.affectedRows > 0;
+      return changed;
+    },
+  });
+  if (wrote && mayBeDone === undefined) await insertMark(connection, commit.id);
+  if (wrote) commit.sent = { result };
+  await connection('COMMIT');
+  return result;
+}
+
+/** false: it is there. */
+async function insertMark(connection: SqlConnection, id: Buffer): Promise<boolean> {
   try {
-    await connection.beginTransaction();
-    const result = await work({
-      query: (sql, params) => runQuery(connection, sql, params),
-      execute: (sql, params) => runExecute(connection, sql, params),
-    });
-    await connection.commit();
-    connection.release();
-    return result;
+    await connection('INSERT INTO transaction_marks (id, made_at) VALUES (?, ?)', [id, Date.now()]);
+    return true;
   } catch (error) {
-    // a connection whose rollback fails is broken: it must not go back to the pool
-    try {
-      await connection.rollback();
-      connection.release();
-    } catch {
-      connection.destroy();
-    }
+    if (isDuplicateKey(error)) return false;
     throw error;
   }
+}
+
+const batchRows = 500;
+
+/** Deletes at most one batch of the marks made before `before`, which nobody asks for any more; how many that were. */
+export async function purgeTransactionMarks(db: Db, before: number): Promise<number> {
+  return (await db.execute('DELETE FROM transaction_marks WHERE made_at < ? LIMIT ?', [before, batchRows])).affectedRows;
 }

@@ -19,6 +19,8 @@ const leaseMs = 60_000;
 export async function migrate(database: Database, options: MigrateOptions): Promise<string[]> {
   const files = (await readdir(options.directory)).filter((name) => name.endsWith('.sql') && name !== 'schema.sql').sort();
   const create = (sql: string): Promise<unknown> => runDdl(database, sql, options.engine);
+  // first of all, because every write leaves a mark there
+  await create('CREATE TABLE IF NOT EXISTS transaction_marks (id BINARY(16) NOT NULL, made_at BIGINT NOT NULL, PRIMARY KEY (id), KEY transaction_marks_made_at (made_at))');
   await create('CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(128) CHARACTER SET ascii NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL, PRIMARY KEY (name))');
   await create('CREATE TABLE IF NOT EXISTS migration_lease (id TINYINT NOT NULL, owner CHAR(36) CHARACTER SET ascii NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (id))');
   const owner = randomUUID();
