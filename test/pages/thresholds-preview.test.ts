@@ -62,7 +62,7 @@ describe('a preview of thresholds', () => {
     const answer = await preview({ 'thresholds.cpuPercent.close': '80', 'thresholds.cpuPercent.open': '60' });
     assertStatus(answer, 200);
     // closed one minute after the storm begins, open one minute after it has passed: the hold time
-    assertShows(answer.text, /closed 1 times, for 120 minutes in all/);
+    assertShows(answer.text, /closed for 2 h in all, 1.7 % of what was measured; number of times: 1/);
     assertShows(answer.text, /3 of 6 machines that were asked for would have been refused/);
     assertShows(answer.text, /anna[\s\S]*?>2<[\s\S]*?bob[\s\S]*?>1</);
     assertShows(answer.text, /2026-11-16 12:01:00 UTC[\s\S]*?2026-11-16 14:01:00 UTC/);
@@ -73,7 +73,7 @@ describe('a preview of thresholds', () => {
   });
 
   it('looks at memory too, and at nothing when switched off', async () => {
-    assertShows((await preview({ 'thresholds.memoryPercent.close': '45', 'thresholds.memoryPercent.open': '40' })).text, /closed 1 times[\s\S]*still closed/);
+    assertShows((await preview({ 'thresholds.memoryPercent.close': '45', 'thresholds.memoryPercent.open': '40' })).text, /number of times: 1[\s\S]*still closed/);
     assertShows((await preview({ 'thresholds.memoryPercent.close': '45', 'thresholds.memoryPercent.open': '40', 'thresholds.enabled': '' })).text, /Switched off/);
   });
 

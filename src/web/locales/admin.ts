@@ -143,7 +143,7 @@ export const admin = defineMessages({
   'thresholds.preview.off': ['Switched off, the thresholds close nothing.', '門檻未啟用，不會關閉閘門。'],
   'thresholds.preview.nothing-measured': ['Nothing was measured in these days, so nothing can be said.', '這段期間沒有量測資料，無法試算。'],
   'thresholds.preview.never': ['The gate would have been open all the time.', '閘門會一直維持開啟。'],
-  'thresholds.preview.closed-for': ['The gate would have been closed {{count}} times, for {{closed}} in all ({{share}} of what was measured).', '閘門會關閉 {{count}} 次，共 {{closed}}（佔有量測資料時間的 {{share}}）。'],
+  'thresholds.preview.closed-for': ['The gate would have been closed for {{closed}} in all, {{share}} of what was measured; number of times: {{count}}.', '閘門會關閉共 {{closed}}（佔有量測資料時間的 {{share}}），次數：{{count}}。'],
   'thresholds.preview.nobody': ['Nobody asked for a machine in these times: nobody would have been refused.', '這些時段內沒有人申請虛擬機器：不會有人被拒絕。'],
   'thresholds.preview.refused': ['{{refused}} of {{asked}} machines that were asked for would have been refused:', '在 {{asked}} 次申請中，有 {{refused}} 次會被拒絕：'],
   'thresholds.preview.user': ['User', '使用者'],
