@@ -10,4 +10,5 @@ CREATE TABLE IF NOT EXISTS device_samples (
   drops_ps FLOAT NULL,
   allocation_mib INT NULL,
   PRIMARY KEY (subject_id, device, slot)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+PARTITION BY KEY (subject_id);

@@ -4,4 +4,5 @@ CREATE TABLE IF NOT EXISTS sample_days (
   chunk INT UNSIGNED NOT NULL,
   data VARBINARY(1600) NOT NULL,
   PRIMARY KEY (subject_id, metric, chunk)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+PARTITION BY KEY (subject_id);

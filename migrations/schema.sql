@@ -580,7 +580,8 @@ CREATE TABLE device_samples (
   drops_ps FLOAT NULL,
   allocation_mib INT NULL,
   PRIMARY KEY (subject_id, device, slot)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+PARTITION BY KEY (subject_id);
 
 CREATE TABLE sample_devices (
   subject_id INT UNSIGNED NOT NULL,
@@ -596,7 +597,8 @@ CREATE TABLE sample_hours (
   chunk INT UNSIGNED NOT NULL,
   data VARBINARY(1000) NOT NULL,
   PRIMARY KEY (subject_id, metric, chunk)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+PARTITION BY KEY (subject_id);
 
 CREATE TABLE sample_days (
   subject_id INT UNSIGNED NOT NULL,
@@ -604,7 +606,8 @@ CREATE TABLE sample_days (
   chunk INT UNSIGNED NOT NULL,
   data VARBINARY(1600) NOT NULL,
   PRIMARY KEY (subject_id, metric, chunk)
-) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin
+PARTITION BY KEY (subject_id);
 
 CREATE TABLE snapshots (
   name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
@@ -749,7 +752,7 @@ CREATE TABLE price_lists (
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE backups (
-  id CHAR(36) CHARACTER SET ascii NOT NULL,
+  id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   -- 'native' (START BACKUP of MySQL Cluster) or 'logical' (a dump)
   kind VARCHAR(16) CHARACTER SET ascii NOT NULL,
   begun_at BIGINT NOT NULL,
@@ -759,7 +762,7 @@ CREATE TABLE backups (
   place VARCHAR(255) NOT NULL,
   PRIMARY KEY (id),
   KEY backups_ended_at (ended_at)
-);
+) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE portals (
   id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,

@@ -172,8 +172,8 @@ async function selectRing(db: Db, source: Source, subjectIds: readonly number[],
   const device = source.device === undefined ? '' : 'AND device = ?';
   const rows = await db.query<{ subject_id: number; step: number; avg: number; least: number; most: number }>(
     `SELECT subject_id, FLOOR(at / ?) + 0.0e0 AS step, AVG(${value}) + 0.0e0 AS avg, MIN(${value}) + 0.0e0 AS least, MAX(${value}) + 0.0e0 AS most
-     FROM ${table} WHERE subject_id IN (?) ${device} AND at >= ? AND at < ? AND ${value} IS NOT NULL GROUP BY subject_id, FLOOR(at / ?)`,
-    [stepMs, subjectIds, ...(source.device === undefined ? [] : [source.device]), from, to, stepMs],
+     FROM ${table} WHERE subject_id IN (?) ${device} AND at >= ? AND at < ? AND ${value} IS NOT NULL GROUP BY subject_id, step`,
+    [stepMs, subjectIds, ...(source.device === undefined ? [] : [source.device]), from, to],
   );
   return rows.map((row) => ({ subjectId: row.subject_id, at: row.step * stepMs, avg: row.avg, least: row.least, most: row.most }));
 }
