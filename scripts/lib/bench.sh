@@ -40,3 +40,14 @@ start_lab_bench() { # start_lab_bench HOSTS PORT ROUNDS "programs" arguments…:
   done
   start_bench_cloud "$hosts"
 }
+
+bench_with_database() { # bench_with_database SCRIPT arguments…: with the database of TEST_DATABASE_URL, or a private one that ends with it
+  . "$ROOT/scripts/lib/database.sh"
+  cd "$ROOT"
+  if [ -n "${TEST_DATABASE_URL:-}" ]; then exec node --import tsx "$@"; fi
+  BENCH_TEMPORARY=$(mktemp -d /tmp/bench.XXXXXX)
+  chmod 711 "$BENCH_TEMPORARY"
+  trap 'stop_database "$BENCH_TEMPORARY/database"; rm -rf "$BENCH_TEMPORARY"' EXIT
+  start_database "$BENCH_TEMPORARY/database" quick >/dev/null
+  TEST_DATABASE_URL=$(database_url "$BENCH_TEMPORARY/database") node --import tsx "$@"
+}

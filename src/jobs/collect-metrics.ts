@@ -18,10 +18,12 @@ const shortestDeadlineMs = 2000;
 /** More: answers of many hosts at once keep pages waiting. Fewer: a tick of a thousand hosts takes longer. */
 const pace = { places: 64, patienceMs: 250 };
 
+export type CollectDeps = Pick<OperationDeps, 'db' | 'hosts' | 'clock' | 'log'>;
+
 export interface CollectOptions { readonly pollIntervalMs: number; /** between two readings of memory and disks */ readonly detailIntervalMs?: number }
 
 /** The run of the job; it remembers the counters of the tick before. */
-export function createCollectMetrics(deps: OperationDeps, { pollIntervalMs, detailIntervalMs = 60_000 }: CollectOptions): (signal: AbortSignal) => Promise<void> {
+export function createCollectMetrics(deps: CollectDeps, { pollIntervalMs, detailIntervalMs = 60_000 }: CollectOptions): (signal: AbortSignal) => Promise<void> {
   const readings = new Map<string, HostReadings>();
   const unmeasured = new Set<string>();
   const pools = createPoolPolls(deps, pollIntervalMs);

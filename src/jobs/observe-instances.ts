@@ -2,9 +2,9 @@
 import { parseDomainXml } from '../libvirt/domain-xml.ts';
 import type { CallOptions, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
-import type { OperationDeps } from '../operations/deps.ts';
 import { updateInstanceAddresses, updateObservedInstance, type PolledInstance } from '../store/instances.ts';
 import { readGuestAddresses, readLeases } from '../operations/guest-addresses.ts';
+import type { CollectDeps } from './collect-metrics.ts';
 import type { PolledHost } from './poll-host.ts';
 
 /** Single calls a host and tick: the rest waits for the next tick, so that a portal that starts does not storm its hosts. */
@@ -13,7 +13,7 @@ const callsPerTick = 8;
 const turnMs = 10_000;
 
 /** Never rejects: none of this is worth calling a host dead. */
-export async function observeInstances(deps: OperationDeps, host: Host, { instances }: PolledHost, options: CallOptions): Promise<void> {
+export async function observeInstances(deps: CollectDeps, host: Host, { instances }: PolledHost, options: CallOptions): Promise<void> {
   const running = instances.map(({ instance }) => instance).filter((instance) => instance.operationId === null && instance.state === 'running');
   if (running.length === 0) return;
   const hypervisor = deps.hosts.host(host.id);
@@ -24,7 +24,7 @@ export async function observeInstances(deps: OperationDeps, host: Host, { instan
   ]);
 }
 
-async function observeAddresses(deps: OperationDeps, hypervisor: Hypervisor, host: Host, running: readonly PolledInstance[], options: CallOptions): Promise<void> {
+async function observeAddresses(deps: CollectDeps, hypervisor: Hypervisor, host: Host, running: readonly PolledInstance[], options: CallOptions): Promise<void> {
   const now = deps.clock.now();
   const leases = await readLeases(hypervisor, host.network, now, options);
   const [leased, unleased] = [running.filter(({ mac }) => leases.has(mac.toLowerCase())), running.filter(({ mac }) => !leases.has(mac.toLowerCase()))];
@@ -45,7 +45,7 @@ function inTurn(instances: readonly PolledInstance[], now: number): PolledInstan
   });
 }
 
-async function observeConsolePorts(deps: OperationDeps, hypervisor: Hypervisor, running: readonly PolledInstance[], options: CallOptions): Promise<void> {
+async function observeConsolePorts(deps: CollectDeps, hypervisor: Hypervisor, running: readonly PolledInstance[], options: CallOptions): Promise<void> {
   for (const instance of running.filter((one) => one.consolePort === null).slice(0, callsPerTick)) {
     const port = parseDomainXml(await hypervisor.domain.getXMLDesc(instance.id, {}, options)).vnc?.port ?? -1;
     if (port > 0) await updateObservedInstance(deps.db, instance, { consolePort: port }, deps.clock.now());

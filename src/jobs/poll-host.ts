@@ -5,8 +5,8 @@ import { isNotSupported, LibvirtError } from '../libvirt/errors.ts';
 import type { CallOptions, DomainStats, Hypervisor } from '../libvirt/hypervisor.ts';
 import type { Host } from '../model/host.ts';
 import { hostSample, instanceDetail, instanceSample, type HostReading, type HostSample, type InstanceDetail, type InstanceReading, type InstanceSample } from '../model/metrics.ts';
-import type { OperationDeps } from '../operations/deps.ts';
 import type { PolledInstance } from '../store/instances.ts';
+import type { CollectDeps } from './collect-metrics.ts';
 import { allGroups, detailGroups, pollGroups, readDetail, readDomain, readNode } from './domain-reading.ts';
 
 export interface DomainReadings { readonly quick: InstanceReading; readonly detail: InstanceDetail | undefined }
@@ -41,7 +41,7 @@ export interface PolledHost {
 const sliceDomains = 250;
 
 /** Rejects when the host does not answer. */
-export async function pollHost(deps: OperationDeps, poll: HostPoll, options: CallOptions): Promise<PolledHost> {
+export async function pollHost(deps: CollectDeps, poll: HostPoll, options: CallOptions): Promise<PolledHost> {
   const hypervisor = deps.hosts.host(poll.host.id);
   const isWhole = poll.isDetailDue || mostLackDetail(poll);
   const [node, stats] = await Promise.all([
@@ -89,7 +89,7 @@ function mostLackDetail({ before, instances }: HostPoll): boolean {
   return running.filter(({ id }) => lacksDetail(before.domains.get(id))).length > running.length / 2;
 }
 
-async function readNewcomers(deps: OperationDeps, { host, instances }: HostPoll, records: readonly DomainStats[], domains: Map<string, DomainReadings>, options: CallOptions): Promise<void> {
+async function readNewcomers(deps: CollectDeps, { host, instances }: HostPoll, records: readonly DomainStats[], domains: Map<string, DomainReadings>, options: CallOptions): Promise<void> {
   const newcomers = new Set(instances.filter(({ id }) => domains.has(id) && lacksDetail(domains.get(id))).map(({ id }) => id));
   if (newcomers.size === 0) return;
   try {

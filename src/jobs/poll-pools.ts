@@ -2,8 +2,8 @@
 // shared pool by one host a tick, whichever comes first.
 import type { CallOptions, PoolInfo } from '../libvirt/hypervisor.ts';
 import type { Host, StoragePool } from '../model/host.ts';
-import type { OperationDeps } from '../operations/deps.ts';
 import { updatePoolSample } from '../store/storage-pools.ts';
+import type { CollectDeps } from './collect-metrics.ts';
 import type { SampleWriter } from './sample-writer.ts';
 
 /**
@@ -21,7 +21,7 @@ export interface PoolTick {
 
 type MeasuredPool = StoragePool & { readonly sampledAt: number };
 
-export function createPoolPolls(deps: OperationDeps, pollIntervalMs: number): { tick(pools: readonly StoragePool[], writer: SampleWriter): PoolTick } {
+export function createPoolPolls(deps: CollectDeps, pollIntervalMs: number): { tick(pools: readonly StoragePool[], writer: SampleWriter): PoolTick } {
   /** pool id → monotonic time of its next refresh */
   const nextRefresh = new Map<string, number>();
 

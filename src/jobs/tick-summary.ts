@@ -3,9 +3,9 @@ import type { Host, StoragePool } from '../model/host.ts';
 import { clusterOwnerId } from '../model/metric.ts';
 import { clusterSample, type HostSample } from '../model/metrics.ts';
 import { TopList, topHosts, topInstances, topMeasures, type TopLists, type TopMeasure } from '../model/top-list.ts';
-import type { OperationDeps } from '../operations/deps.ts';
 import { insertSampleSubject } from '../store/sample-subjects.ts';
 import { upsertSnapshot } from '../store/snapshots.ts';
+import type { CollectDeps } from './collect-metrics.ts';
 import type { PolledHost } from './poll-host.ts';
 import type { SampleWriter } from './sample-writer.ts';
 
@@ -37,7 +37,7 @@ export class TickSummary {
     addTo(this.#top.hosts, host.id, { cpu: [sample.cpuPercent, sample.at], memory: [memory, sample.at], disk: disk.value, network: network.value });
   }
 
-  async write(deps: OperationDeps, writer: SampleWriter, pools: readonly StoragePool[]): Promise<void> {
+  async write(deps: CollectDeps, writer: SampleWriter, pools: readonly StoragePool[]): Promise<void> {
     const at = deps.clock.now();
     const subjectId = await insertSampleSubject(deps.db, clusterOwnerId, at);
     writer.hosts.add([clusterSample(this.#hosts, subjectId, at)]);
