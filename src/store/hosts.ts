@@ -3,7 +3,7 @@ import { AppError, say } from '../errors.ts';
 import type { HostShare } from '../model/capacity.ts';
 import type { FenceProof, Host } from '../model/host.ts';
 import { containing } from './columns.ts';
-import { isDuplicateKey, type Db, type SqlValue } from './db.ts';
+import { isDuplicateKey, type Database, type Db, type SqlValue } from './db.ts';
 import { insertSampleSubject } from './sample-subjects.ts';
 
 interface HostRow {
@@ -254,8 +254,17 @@ export async function claimHostStillFenced(tx: Db, hostId: string): Promise<bool
   return (await tx.execute("UPDATE hosts SET fenced_at = fenced_at WHERE id = ? AND state = 'fenced'", [hostId])).affectedRows === 1;
 }
 
+/**
+ * The host's row is held until the transaction ends. Before asking in one statement for the host and what has its home there:
+ * MySQL Cluster looks for the latter first, without waiting for whoever holds the row and is just putting something there.
+ */
+export async function holdHost(tx: Db, id: string): Promise<void> {
+  await tx.query('SELECT id FROM hosts WHERE id = ? FOR UPDATE', [id]);
+}
+
 /** It has shown that it is clean. false: it is not fenced, or one of its instances is just being restarted elsewhere. */
 export async function claimHostCheckedIn(tx: Db, hostId: string, at: number): Promise<boolean> {
+  await holdHost(tx, hostId);
   const { affectedRows } = await tx.execute(
     `UPDATE hosts SET state = 'up', state_since = ?, seen_at = ?, reason = NULL, fenced_at = NULL, fence_proof = NULL
      WHERE id = ? AND state = 'fenced'
@@ -271,18 +280,21 @@ export async function updateFencedReason(db: Db, hostId: string, reason: string 
 }
 
 /** Removes the host when nothing is reserved on it and no instance has its home there. False: it is not empty. */
-export async function deleteHostIfEmpty(db: Db, id: string): Promise<boolean> {
-  // reservations are conditional updates of this same row, so one made at this moment finds no row and fails
-  const { affectedRows } = await db.execute(
-    `DELETE FROM hosts WHERE id = ? AND used_vcpus = 0 AND used_memory_mib = 0
-       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.state <> 'failed')`,
-    [id],
-  );
-  if (affectedRows === 0 && (await selectOptionalHost(db, id)) !== undefined) return false;
-  await db.execute('DELETE FROM host_pools WHERE host_id = ?', [id]);
-  await db.execute('DELETE FROM host_checks WHERE host_id = ?', [id]);
-  await db.execute('DELETE FROM burn_ins WHERE host_id = ?', [id]);
-  return true;
+export async function deleteHostIfEmpty(db: Database, id: string): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    // reservations are conditional updates of this same row, so one made at this moment finds no row and fails
+    await holdHost(tx, id);
+    const { affectedRows } = await tx.execute(
+      `DELETE FROM hosts WHERE id = ? AND used_vcpus = 0 AND used_memory_mib = 0
+         AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.state <> 'failed')`,
+      [id],
+    );
+    if (affectedRows === 0 && (await selectOptionalHost(tx, id)) !== undefined) return false;
+    await tx.execute('DELETE FROM host_pools WHERE host_id = ?', [id]);
+    await tx.execute('DELETE FROM host_checks WHERE host_id = ?', [id]);
+    await tx.execute('DELETE FROM burn_ins WHERE host_id = ?', [id]);
+    return true;
+  });
 }
 
 /** hostId → ids of the pools it has. */

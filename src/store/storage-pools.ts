@@ -2,7 +2,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
 import type { StoragePool } from '../model/host.ts';
-import type { Db } from './db.ts';
+import type { Database, Db } from './db.ts';
+import { holdHost } from './hosts.ts';
 import { insertSampleSubject } from './sample-subjects.ts';
 
 interface PoolRow {
@@ -126,26 +127,28 @@ export async function unlinkHostPool(db: Db, hostId: string, poolId: string): Pr
   await db.execute('DELETE FROM host_pools WHERE host_id = ? AND pool_id = ?', [hostId, poolId]);
 }
 
-/** False: an instance of this host has its disk there. */
-export async function unlinkHostPoolIfUnused(db: Db, hostId: string, poolId: string): Promise<boolean> {
-  const { affectedRows } = await db.execute(
-    `DELETE FROM host_pools WHERE host_id = ? AND pool_id = ?
-       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = host_pools.host_id AND instances.pool_id = host_pools.pool_id AND instances.state <> 'failed')`,
-    [hostId, poolId],
-  );
-  if (affectedRows === 1) return true;
-  const left = await db.query('SELECT pool_id FROM host_pools WHERE host_id = ? AND pool_id = ?', [hostId, poolId]);
-  return left.length === 0;
+/** False: an instance of this host has its disk there. The host is held, so that none is being placed there meanwhile. */
+export async function unlinkHostPoolIfUnused(db: Database, hostId: string, poolId: string): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    await holdHost(tx, hostId);
+    const [used] = await tx.query("SELECT id FROM instances WHERE host_id = ? AND pool_id = ? AND state <> 'failed' LIMIT 1", [hostId, poolId]);
+    if (used !== undefined) return false;
+    await unlinkHostPool(tx, hostId, poolId);
+    return true;
+  });
 }
 
 /** Removes a pool that no host shows, no image lies in and nothing is promised from. False: it is still used. */
-export async function deletePoolIfUnused(db: Db, id: string): Promise<boolean> {
-  const { affectedRows } = await db.execute(
-    `DELETE FROM storage_pools WHERE id = ? AND used_gib = 0
-       AND NOT EXISTS (SELECT 1 FROM host_pools WHERE pool_id = storage_pools.id)
-       AND NOT EXISTS (SELECT 1 FROM images WHERE pool_id = storage_pools.id)
-       AND NOT EXISTS (SELECT 1 FROM instances WHERE pool_id = storage_pools.id AND state <> 'failed')`,
-    [id],
-  );
-  return affectedRows === 1;
+export async function deletePoolIfUnused(db: Database, id: string): Promise<boolean> {
+  return db.transaction(async (tx) => {
+    await tx.query('SELECT id FROM storage_pools WHERE id = ? FOR UPDATE', [id]);
+    const { affectedRows } = await tx.execute(
+      `DELETE FROM storage_pools WHERE id = ? AND used_gib = 0
+         AND NOT EXISTS (SELECT 1 FROM host_pools WHERE pool_id = storage_pools.id)
+         AND NOT EXISTS (SELECT 1 FROM images WHERE pool_id = storage_pools.id)
+         AND NOT EXISTS (SELECT 1 FROM instances WHERE pool_id = storage_pools.id AND state <> 'failed')`,
+      [id],
+    );
+    return affectedRows === 1;
+  });
 }
