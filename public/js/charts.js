@@ -23,7 +23,7 @@ const valueTexts = {
   share: (value) => `${number(100 * value, 1)} %`,
   mib: (value) => bytesText(value * 1024 ** 2),
   'bytes-per-second': (value) => `${bytesText(value)}/s`,
-  'per-second': (value) => `${number(value, value < 10 ? 1 : 0)} /s`,
+  'per-second': (value) => `${number(value, value < 1 ? 2 : value < 10 ? 1 : 0)} /s`,
 };
 
 /** Marks of days and hours stand at round moments of UTC: moved to those of the reader's clock, and written as it shows them. */

@@ -54,9 +54,11 @@ export async function selectBurnInsByHost(db: Db, hostId: string, limit = 20): P
 }
 
 /** The newest of every host, by host id. */
-export async function selectLastBurnIns(db: Db): Promise<Map<string, BurnIn>> {
+export async function selectLastBurnIns(db: Db, hostIds: readonly string[]): Promise<Map<string, BurnIn>> {
+  if (hostIds.length === 0) return new Map();
   const rows = await db.query<BurnInRow>(
-    `SELECT ${columns} FROM burn_ins WHERE NOT EXISTS (SELECT 1 FROM burn_ins later WHERE later.host_id = burn_ins.host_id AND later.started_at > burn_ins.started_at)`,
+    `SELECT ${columns} FROM burn_ins WHERE host_id IN (?)
+       AND NOT EXISTS (SELECT 1 FROM burn_ins later WHERE later.host_id = burn_ins.host_id AND later.started_at > burn_ins.started_at)`, [hostIds],
   );
   return new Map(rows.map((row) => [row.host_id, toBurnIn(row)]));
 }

@@ -18,8 +18,11 @@ export async function upsertHostCheck(db: Db, hostId: string, check: HostCheckRe
 }
 
 /** By host id; a host that was never looked at is not in it. */
-export async function selectHostChecks(db: Db): Promise<Map<string, HostCheckRecord>> {
-  const rows = await db.query<{ host_id: string; at: number; report: Buffer }>('SELECT host_id, at, report FROM host_checks');
+export async function selectHostChecks(db: Db, hostIds?: readonly string[]): Promise<Map<string, HostCheckRecord>> {
+  if (hostIds?.length === 0) return new Map();
+  const rows = await db.query<{ host_id: string; at: number; report: Buffer }>(
+    `SELECT host_id, at, report FROM host_checks ${hostIds === undefined ? '' : 'WHERE host_id IN (?)'}`, hostIds === undefined ? [] : [hostIds],
+  );
   return new Map(rows.map((row) => [row.host_id, { ...columnToJson<Omit<HostCheckRecord, 'at'>>(row.report), at: row.at }]));
 }
 

@@ -194,9 +194,10 @@ export async function selectInstancesByIds(db: Db, ids: readonly string[]): Prom
 }
 
 /** hostId → how many have their home there, and how many of them run; hosts without any are left out. */
-export async function countInstancesByHost(db: Db): Promise<Map<string, { readonly total: number; readonly running: number }>> {
+export async function countInstancesByHost(db: Db, hostIds: readonly string[]): Promise<Map<string, { readonly total: number; readonly running: number }>> {
+  if (hostIds.length === 0) return new Map();
   const rows = await db.query<{ host_id: string; total: number; running: number | string }>(
-    "SELECT host_id, COUNT(*) AS total, SUM(state = 'running') AS running FROM instances WHERE host_id IS NOT NULL GROUP BY host_id",
+    "SELECT host_id, COUNT(*) AS total, SUM(state = 'running') AS running FROM instances WHERE host_id IN (?) GROUP BY host_id", [hostIds],
   );
   return new Map(rows.map((row) => [row.host_id, { total: row.total, running: Number(row.running) }]));
 }

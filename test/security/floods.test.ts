@@ -121,7 +121,7 @@ describe('what piles up', () => {
     const { db } = records.portal.deps;
     const counting: Database = { ...db, query: (sql, params) => { if (sql.includes('FROM sessions')) reads++; return db.query(sql, params); } };
     const hub = new EventsHub({ ...records.portal.deps, db: counting });
-    const subscriber = (): Subscriber => ({ userId: records.user.id, role: 'user', sessionRowId: 'x'.repeat(64), language: 'en', instanceIds: [], cluster: false, moves: false, send: () => undefined, close: () => undefined });
+    const subscriber = (): Subscriber => ({ userId: records.user.id, role: 'user', sessionRowId: 'x'.repeat(64), language: 'en', instanceIds: [], hostIds: [], cluster: false, moves: false, send: () => undefined, close: () => undefined });
     const stays = subscriber();
     hub.subscribe(stays);
     for (const end = performance.now() + 1000; performance.now() < end; await delay(5)) {

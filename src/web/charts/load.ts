@@ -5,8 +5,8 @@ import { selectDeviceSeries, selectSeries, selectSeriesOf, type Series } from '.
 import type { ChartDefinition } from './definitions.ts';
 import type { TimeRange } from './range.ts';
 
-/** Steps of a drawn chart: an hour at 10 s. More than a card has pixels would only make pages heavy. */
-export const drawnPoints = 360;
+/** Steps of a drawn chart: an hour at 10 s, which begins and ends within a step. More than a card has pixels would only make pages heavy. */
+export const drawnPoints = 362;
 /** Rows of a table that a person reads. */
 export const tablePoints = 60;
 /** Rows of a file. */

@@ -10,7 +10,7 @@ export function valueText(value: number | null, unit: MetricUnit, fmt: Format): 
     case 'share': return fmt.percent(100 * value);
     case 'mib': return fmt.mib(value);
     case 'bytes-per-second': return fmt.bytesPerSecond(value);
-    case 'per-second': return `${fmt.number(value, value < 10 ? 1 : 0)} /s`;
+    case 'per-second': return `${fmt.number(value, value < 1 ? 2 : value < 10 ? 1 : 0)} /s`;
   }
 }
 

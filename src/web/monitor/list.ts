@@ -1,6 +1,7 @@
 // VM Monitor: a user's machines, or everybody's for an admin who asks.
 import { countInstancesByUser, selectInstancesByUser, selectInstancesPage } from '../../store/instances.ts';
 import { selectUserNames } from '../../store/users.ts';
+import { loadSparklines } from '../charts/sparkline.ts';
 import { contextOf, currentUser } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { formatFor } from '../format.ts';
@@ -25,8 +26,9 @@ export function showList(deps: WebDeps): Route['handler'] {
       ? await selectInstancesPage(deps.db, { page, pageSize, search })
       : await Promise.all([selectInstancesByUser(deps.db, user.id, { page, pageSize, search }), countInstancesByUser(deps.db, user.id, search)])
         .then(([instances, total]) => ({ instances, total }));
-    const [rows, owners] = await Promise.all([
+    const [rows, sparklines, owners] = await Promise.all([
       loadRows(deps.db, found.instances, now),
+      loadSparklines(deps.db, 'instance', found.instances.map(({ subjectId }) => subjectId), now, deps.config.pollIntervalMs),
       all ? selectUserNames(deps.db, [...new Set(found.instances.map((instance) => instance.userId))]) : new Map<string, string>(),
     ]);
     const fmt = formatFor(language, t);
@@ -44,6 +46,7 @@ export function showList(deps: WebDeps): Route['handler'] {
         instance: row.instance,
         words: { ...rowWords(row, t, fmt), age: row.sample === null ? null : ageOf(row.sample.at) },
         size: { memory: fmt.mib(row.instance.memoryMib), disk: fmt.gib(row.instance.diskGib) },
+        spark: sparklines.get(row.instance.subjectId) ?? null,
         stale: isRowStale(row, now, deps.config.pollIntervalMs),
         owner: owners.get(row.instance.userId) ?? null,
       })),
