@@ -2,6 +2,8 @@
 # data (data1, data2) and two SQL nodes (sql1, sql2), from programs that are installed or only unpacked. For trials and tests:
 # one machine is one point of failure. docs/mysql-cluster.md has the real thing. Every process is written down by pid.
 NDB_NODES="mgm data1 data2 sql1 sql2"
+# The programs, packed, where somebody laid them beside the checkout.
+NDB_PACKED=$ROOT/../shared/mysql-cluster/mysql-cluster.tar.zst
 
 find_ndb() { # prints the folder with bin/mysqld and the others: of MYSQL_CLUSTER_HOME, or the one that PATH finds
   local program
@@ -21,7 +23,7 @@ find_ndb() { # prints the folder with bin/mysqld and the others: of MYSQL_CLUSTE
 
 # Programs that lie packed beside the checkout (mysql-cluster.tar.zst) are unpacked once, into a folder of the checkout's.
 find_unpacked_ndb() {
-  local packed=$ROOT/../shared/mysql-cluster/mysql-cluster.tar.zst home=$ROOT/.cache/mysql-cluster
+  local packed=$NDB_PACKED home=$ROOT/.cache/mysql-cluster
   [ -f "$packed" ] && command -v zstd >/dev/null || return 1
   if [ ! -x "$home/bin/mysqld" ] || [ "$packed" -nt "$home/.unpacked" ]; then
     ( mkdir -p "$ROOT/.cache" && exec 9>"$ROOT/.cache/mysql-cluster.lock" && flock 9
