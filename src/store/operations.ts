@@ -269,6 +269,15 @@ export async function renewOperationLease(db: Db, id: string, lease: Lease): Pro
   return affectedRows === 1;
 }
 
+/** Those that anybody holds, with who does; oldest first, at most `limit`. */
+export async function selectHeldOperations(db: Db, limit: number): Promise<{ ownerId: string; operation: Operation }[]> {
+  const rows = await db.query<OperationRow & { lease_owner: string }>(
+    `SELECT ${columns}, lease_owner FROM operations
+     WHERE state IN ('queued', 'running', 'undoing') AND lease_until > 0 AND lease_owner IS NOT NULL ORDER BY created_at, id LIMIT ?`, [limit],
+  );
+  return rows.map((row) => ({ ownerId: row.lease_owner, operation: toOperation(row) }));
+}
+
 /** Which of these somebody wishes to cancel. */
 export async function selectCancelRequests(db: Db, ids: readonly string[]): Promise<string[]> {
   if (ids.length === 0) return [];

@@ -82,3 +82,9 @@ export async function deleteOldPortals(db: Db, olderThanMs: number): Promise<num
   const { affectedRows } = await db.execute(`DELETE FROM portals WHERE seen_at < ${databaseNow} - ?`, [olderThanMs]);
   return affectedRows;
 }
+
+/** false: it lives, or is not there. */
+export async function deletePortal(db: Db, id: string, notSeenForMs: number): Promise<boolean> {
+  const { affectedRows } = await db.execute(`DELETE FROM portals WHERE id = ? AND (stopped_at IS NOT NULL OR seen_at < ${databaseNow} - ?)`, [id, notSeenForMs]);
+  return affectedRows === 1;
+}

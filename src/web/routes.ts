@@ -8,6 +8,7 @@ import { adminAvailabilityRoutes } from './admin/availability/routes.ts';
 import { adminBalancingRoutes } from './admin/balancing/routes.ts';
 import { adminCapsRoutes } from './admin/caps/routes.ts';
 import { adminDashboardRoutes } from './admin/dashboard/routes.ts';
+import { adminPortalRoutes } from './admin/portals/routes.ts';
 import { adminDiscrepancyRoutes } from './admin/discrepancies/routes.ts';
 import { adminFlavourRoutes } from './admin/flavours/routes.ts';
 import { adminHostRoutes } from './admin/hosts/routes.ts';
@@ -62,6 +63,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminMoveRoutes(deps),
     ...adminMaintenanceRoutes(deps),
     ...adminDiscrepancyRoutes(deps),
+    ...adminPortalRoutes(deps),
     ...adminMessageRoutes(deps),
     ...adminAuditRoutes(deps),
     ...adminHostRoutes(deps),

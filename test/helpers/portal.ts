@@ -93,17 +93,18 @@ async function closeServer(server: Server): Promise<void> {
 /** What a browser does: keeps cookies, reads the page's CSRF token, does not follow redirects by itself. */
 export class Client {
   readonly cookies = new Map<string, string>();
-  readonly #base: string;
+  readonly #base: string | (() => string);
   #csrfToken = '';
 
-  constructor(base: string) {
+  /** `base`: of one portal, or asked before every request where several stand behind one address */
+  constructor(base: string | (() => string)) {
     this.#base = base;
   }
 
   async request(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     if (this.cookies.size > 0) headers.set('cookie', [...this.cookies].map(([name, value]) => `${name}=${value}`).join('; '));
-    const response = await fetch(new URL(path, this.#base), { redirect: 'manual', ...init, headers });
+    const response = await fetch(new URL(path, typeof this.#base === 'string' ? this.#base : this.#base()), { redirect: 'manual', ...init, headers });
     for (const line of response.headers.getSetCookie()) {
       const [pair = ''] = line.split(';');
       const at = pair.indexOf('=');

@@ -29,6 +29,7 @@ import { monitor } from './monitor.ts';
 import { moves } from './moves.ts';
 import { operations } from './operations.ts';
 import { placement } from './placement.ts';
+import { portals } from './portals.ts';
 import { usage } from './usage.ts';
 
 const areas: readonly Messages[] = [
@@ -57,6 +58,7 @@ const areas: readonly Messages[] = [
   moves,
   operations,
   placement,
+  portals,
   usage,
 ];
 
