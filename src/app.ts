@@ -7,6 +7,8 @@ import { authenticateBearer } from './web/api/bearer.ts';
 import { csrfHandlers } from './web/csrf.ts';
 import type { WebDeps } from './web/deps.ts';
 import { showHealth } from './web/health.ts';
+import { createHttpFigures } from './web/metrics/http-figures.ts';
+import { showMetrics } from './web/metrics/metrics.ts';
 import { errorHandler } from './web/middleware/error-handler.ts';
 import { audited, checkAccess, limitChanges } from './web/middleware/guard.ts';
 import { requestContext } from './web/middleware/request-context.ts';
@@ -29,6 +31,8 @@ export function createApp(deps: WebDeps): Express {
   app.set('query parser', 'simple');
 
   app.get(paths.health, showHealth(deps));
+  const figures = createHttpFigures();
+  app.use(figures.count);
   app.use(securityHeaders(deps.config));
   // only what may be a file: a look at the disk before every page would cost more than its session
   const files = express.static(publicDirectory, { index: false, maxAge: '1h' });
@@ -37,6 +41,7 @@ export function createApp(deps: WebDeps): Express {
   app.use(requestLog(deps.log));
   // an event stream must not wait in a compressor's buffer
   app.use(compression({ filter: (req, res) => req.path !== paths.events && compression.filter(req, res) }));
+  app.get(paths.metrics, showMetrics(deps, figures));
   app.use(sessionMiddleware(deps.config, new DatabaseSessionStore(deps.db, deps.clock)));
   app.use(saveBeforeRedirect);
   app.use(requestContext(deps, authenticateBearer(deps)));

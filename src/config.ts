@@ -30,6 +30,11 @@ const schema = z.object({
   POLL_INTERVAL_MS: z.coerce.number().int().min(1000).max(600_000).default(10_000),
   /** milliseconds between two readings of a guest's memory and disks, which cost its host about six times the rest */
   DETAIL_INTERVAL_MS: z.coerce.number().int().min(1000).max(600_000).default(60_000),
+  /** what Prometheus shows at /metrics; without one nobody reads it */
+  METRICS_TOKEN: z.string().regex(/^\S{32,}$/, 'at least 32 characters, none of them blank').optional(),
+  METRICS_TOKEN_FILE: z.string().optional(),
+  /** no: /metrics leaves out the single instances */
+  METRICS_INSTANCES: z.enum(['yes', 'no']).default('yes'),
 });
 
 export interface Config {
@@ -49,6 +54,8 @@ export interface Config {
   readonly trustProxy: string;
   readonly pollIntervalMs: number;
   readonly detailIntervalMs: number;
+  readonly metricsToken: string | undefined;
+  readonly metricsInstances: boolean;
 }
 
 /** A value of the environment that cannot be used; the message names it and says what is allowed. */
@@ -83,6 +90,8 @@ export function readConfig(env: NodeJS.ProcessEnv = process.env): Config {
     trustProxy: e.TRUST_PROXY,
     pollIntervalMs: e.POLL_INTERVAL_MS,
     detailIntervalMs: e.DETAIL_INTERVAL_MS,
+    metricsToken: e.METRICS_TOKEN ?? (e.METRICS_TOKEN_FILE === undefined ? undefined : readSecret('METRICS_TOKEN_FILE', e.METRICS_TOKEN_FILE)),
+    metricsInstances: e.METRICS_INSTANCES === 'yes',
   });
 }
 
@@ -90,12 +99,16 @@ function readSecretFile(path: string | undefined): string {
   if (path === undefined) {
     throw new ConfigError('SESSION_SECRET or SESSION_SECRET_FILE: one is needed, at least 32 random characters (openssl rand -hex 32)');
   }
+  return readSecret('SESSION_SECRET_FILE', path);
+}
+
+function readSecret(name: string, path: string): string {
   let text: string;
   try {
     text = readFileSync(path, 'utf8').trim();
   } catch (cause) {
-    throw new ConfigError(`SESSION_SECRET_FILE: ${path} cannot be read`, { cause });
+    throw new ConfigError(`${name}: ${path} cannot be read`, { cause });
   }
-  if (text.length < 32) throw new ConfigError(`SESSION_SECRET_FILE: ${path} holds ${text.length} characters; at least 32 are needed`);
+  if (text.length < 32) throw new ConfigError(`${name}: ${path} holds ${text.length} characters; at least 32 are needed`);
   return text;
 }

@@ -31,6 +31,7 @@ export const paths = {
   admissionJson: '/admission.json',
   events: '/events',
   health: '/healthz',
+  metrics: '/metrics',
   consoleSocket: '/console/ws',
   admin: '/admin',
   adminPage: (page: string) => `/admin/${page}`,
