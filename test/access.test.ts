@@ -8,7 +8,11 @@ import type { Db } from '../src/store/db.ts';
 import { insertContactMessage } from '../src/store/contact-messages.ts';
 import { insertBurnIn } from '../src/store/burn-ins.ts';
 import { insertDrill } from '../src/store/drills.ts';
+import { insertAlertRule } from '../src/store/alert-rules.ts';
 import { upsertDiscrepancy } from '../src/store/discrepancies.ts';
+import { insertIncidents } from '../src/store/incidents.ts';
+import { insertWebhookTarget } from '../src/store/webhook-targets.ts';
+import { defaultRules } from '../src/model/alert-rule.ts';
 import { allRoutes, type Route } from '../src/web/routes.ts';
 import { catalogue } from '../src/web/locales/index.ts';
 import { makeRecords, type Records } from './api/records.ts';
@@ -23,6 +27,9 @@ const messageId = crypto.randomUUID();
 const discrepancyId = crypto.randomUUID();
 const drillId = crypto.randomUUID();
 const burnInId = crypto.randomUUID();
+const incidentId = crypto.randomUUID();
+const ruleId = crypto.randomUUID();
+const targetId = crypto.randomUUID();
 
 before(async () => {
   records = await makeRecords();
@@ -34,6 +41,11 @@ before(async () => {
   await upsertDiscrepancy(db, { id: discrepancyId, kind: 'unknown-domain', hostId: records.hostId, instanceId: null, domainUuid: crypto.randomUUID(), domainName: 'stranger' }, Date.now());
   await insertBurnIn(db, { id: burnInId, hostId: records.hostId, userId: null, state: 'passed', startedAt: 1, endedAt: 2, imageName: 'Debian', targetName: null, reserved: null, steps: [], error: null, fix: null });
   await insertDrill(db, { id: drillId, hostId: records.hostId, hostName: 'host1', mode: 'simulation', state: 'done', userId: null, startedAt: 1, endedAt: 1, report: emptyDrillReport });
+  const [rule] = defaultRules;
+  assert.ok(rule);
+  await insertAlertRule(db, { ...rule, id: ruleId }, 1);
+  await insertWebhookTarget(db, { id: targetId, name: 'chat', url: 'http://127.0.0.1:9/', enabled: false, minSeverity: 'info', resolved: true, updatedAt: 0 }, Buffer.from('sealed'), 1);
+  await insertIncidents(db, [{ id: incidentId, ruleId, condition: rule.condition, subject: { kind: 'host', id: records.hostId, name: 'host1' }, severity: 'critical', sentence: { key: 'alerts.nothing-known' }, openedAt: 1 }], 1);
   routes = allRoutes(portal.deps);
   clients = { visitor: portal.client(), user: await loggedIn(portal, 'user'), other: await loggedIn(portal, 'other'), admin: await loggedIn(portal, 'admin') };
   for (const client of Object.values(clients)) await client.get('/');
@@ -41,7 +53,7 @@ before(async () => {
 after(() => records.portal.close());
 
 /** Changes nothing that lasts, or only the asker's own cookie: no audit row needed. */
-const unaudited = ['/language', '/instances/new', '/instances/new/review'];
+const unaudited = ['/language', '/instances/new', '/instances/new/review', '/admin/alerts/rules/preview'];
 /** What belongs to one user: for another it must look as if it did not exist. */
 const owned = /^(?:\/api\/v1)?\/(?:account\/)?(?:instances|operations|tokens)\/:id/;
 const isApi = (route: Route): boolean => route.path.startsWith('/api/');
@@ -54,6 +66,7 @@ function pathOf(route: Route): string {
     instances: records.instanceId, operations: records.operationId, tokens: tokenId, users: records.other.id, hosts: records.hostId,
     images: records.imageId, flavours: records.flavourId, messages: messageId, discrepancies: discrepancyId,
     moves: records.moveId, suggestions: records.suggestionId, balancing: records.suggestionId, recoveries: records.recoveryId, drills: drillId, 'burn-ins': burnInId,
+    incidents: incidentId, rules: ruleId, targets: targetId, deliveries: crypto.randomUUID(),
   }[resource];
   if (route.path.includes(':id')) assert.ok(id, `${nameOf(route)}: which id?`);
   const path = route.path.replace(':id', id ?? '').replace(':action', 'start').replace(':token', 'unknown');

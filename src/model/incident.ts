@@ -135,3 +135,30 @@ export interface IncidentEvent {
 }
 
 export const noteLength = 500;
+
+/** How often a rule would have fired on one subject: the same steps as in earnest, over what was measured. null: nothing was. */
+export function countFirings(rule: Pick<AlertRule, 'holdSeconds'>, levels: readonly { readonly at: number; readonly level: Level | null }[], calmMs: number): number {
+  const subject: Subject = { kind: 'cluster', id: 'one', name: '' };
+  let state: AlertState | undefined;
+  let fired = 0;
+  for (const { at, level } of levels) {
+    const reading: Reading = { subject, verdict: level ?? 'missing', value: null };
+    const readings = new Map(level === 'good' ? [] : [[subject.id, reading]]);
+    const [transition] = step({ ...rule, enabled: true }, new Map(state === undefined ? [] : [[subject.id, state]]), readings, at, { calmMs, mostOpen: 1 }).transitions;
+    if (transition?.to === 'open') fired++;
+    state = afterTransition(state, transition, at);
+  }
+  return fired;
+}
+
+function afterTransition(state: AlertState | undefined, transition: Transition | undefined, at: number): AlertState | undefined {
+  switch (transition?.to) {
+    case undefined: return state;
+    case 'pend': return { subjectId: 'one', phase: 'pending', since: transition.since, seenAt: at, incidentId: null };
+    case 'see': return { ...transition.state, seenAt: at };
+    case 'open': return { subjectId: 'one', phase: 'open', since: at, seenAt: at, incidentId: null };
+    case 'reopen': return { ...transition.state, phase: 'open', since: at, seenAt: at };
+    case 'calm': return { ...transition.state, phase: 'calm', since: at };
+    default: return undefined;
+  }
+}

@@ -1,5 +1,6 @@
 // Emptying the outbox: each delivery is leased, sent, and recorded. At least once: a portal that dies between sending and
 // recording leaves it to be sent again, under the same id.
+import { randomUUID } from 'node:crypto';
 import { AppError, say, type Sentence } from '../errors.ts';
 import type { Clock } from '../clock.ts';
 import type { SecretBox } from '../fencing/secret-box.ts';
@@ -9,7 +10,9 @@ import type { AlertRule } from '../model/alert-rule.ts';
 import { retryAfterMs, wanted } from '../model/notification.ts';
 import { selectAlertRules } from '../store/alert-rules.ts';
 import type { Database } from '../store/db.ts';
-import { claimDelivery, selectDueDeliveries, updateDeliveryFailed, updateDeliverySent, type DueDelivery } from '../store/notifications.ts';
+import {
+  claimDelivery, insertNotification, selectDeliveryOutcome, selectDueDeliveries, updateDeliveryFailed, updateDeliverySent, type DueDelivery, type Target,
+} from '../store/notifications.ts';
 import { selectSettings } from '../store/settings.ts';
 import { selectOptionalUser } from '../store/users.ts';
 import { selectOptionalWebhookTarget, selectWebhookSecret } from '../store/webhook-targets.ts';
@@ -42,6 +45,18 @@ export async function deliverDue(deps: NotifyDeps, ownerId: string, signal?: Abo
   return due.length;
 }
 
+/** Sends a test there at once. undefined: it was taken; else why not. It stands in the history, and is not tried again. */
+export async function sendTest(deps: NotifyDeps, target: Target): Promise<Sentence | undefined> {
+  const id = randomUUID();
+  const ownerId = randomUUID();
+  const now = deps.clock.now();
+  await deps.db.transaction((tx) => insertNotification(tx, { id, kind: 'test', at: now, content: {} }, [target]));
+  for (const delivery of await selectDueDeliveries(deps.db, now, 1, id)) await attempt(deps, delivery, ownerId);
+  const outcome = await selectDeliveryOutcome(deps.db, id);
+  // another portal may be at it this moment; its result is in the history
+  return outcome?.state === 'sent' ? undefined : (outcome?.error ?? say('alerts.delivery.under-way'));
+}
+
 async function attempt(deps: NotifyDeps, delivery: DueDelivery, ownerId: string): Promise<void> {
   const { db, clock, log } = deps;
   if (!(await claimDelivery(db, delivery.id, ownerId, clock.now(), leaseMs))) return;
@@ -51,7 +66,7 @@ async function attempt(deps: NotifyDeps, delivery: DueDelivery, ownerId: string)
   } catch (error) {
     const sentence = deliveryError(error);
     const attempts = delivery.attempts + 1;
-    const pauseMs = error instanceof AppError && error.kind === 'not-found' ? undefined : retryAfterMs(attempts);
+    const pauseMs = delivery.notification.kind === 'test' || (error instanceof AppError && error.kind === 'not-found') ? undefined : retryAfterMs(attempts);
     log.warn({ deliveryId: delivery.id, target: delivery.target, attempts, err: error }, 'a notification could not be delivered');
     await updateDeliveryFailed(db, delivery.id, ownerId, sentence, pauseMs === undefined ? null : clock.now() + pauseMs, clock.now());
   }

@@ -2,6 +2,7 @@
 // Of machines only those come out of the database that some rule may be about; of 20,000 that are well none does.
 import { isMeasure, type Direction, type Measure } from '../model/alert-rule.ts';
 import type { InstanceState } from '../model/instance.ts';
+import { isAscii } from './columns.ts';
 import type { Db, SqlValue } from './db.ts';
 import { slotsBetween } from './sample-ring.ts';
 import { rings } from './sample-tiers.ts';
@@ -126,4 +127,30 @@ export async function selectOperationsOpenSince(db: Db, before: number, most: nu
     "SELECT id, kind, created_at FROM operations WHERE state IN ('queued', 'running', 'undoing') AND created_at < ? ORDER BY created_at LIMIT ?", [before, most],
   );
   return rows.map((row) => ({ id: row.id, kind: row.kind, createdAt: row.created_at }));
+}
+
+const ownersOf = { host: 'hosts', pool: 'storage_pools', instance: 'instances' } as const;
+export type ScopedKind = keyof typeof ownersOf;
+export interface AlertSubject { readonly id: string; readonly name: string; readonly subjectId: number }
+interface SubjectRow { id: string; name: string; subject_id: number }
+const toAlertSubject = (row: SubjectRow): AlertSubject => ({ id: row.id, name: row.name, subjectId: row.subject_id });
+
+/** What a rule is about: these, or where none are named all. At most `most` of them, and how many there are. */
+export async function selectAlertSubjects(db: Db, kind: ScopedKind, ids: readonly string[], most: number): Promise<{ subjects: AlertSubject[]; total: number }> {
+  const where = ids.length === 0 ? '' : 'WHERE id IN (?)';
+  const params: SqlValue[] = ids.length === 0 ? [] : [ids];
+  const [rows, [count]] = await Promise.all([
+    db.query<SubjectRow>(`SELECT id, name, subject_id FROM ${ownersOf[kind]} ${where} ORDER BY created_at DESC, id LIMIT ?`, [...params, most]),
+    db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM ${ownersOf[kind]} ${where}`, params),
+  ]);
+  return { subjects: rows.map(toAlertSubject), total: count?.total ?? 0 };
+}
+
+/** Those of these names or ids; a name may stand for several. */
+export async function selectAlertSubjectsNamed(db: Db, kind: ScopedKind, names: readonly string[], most: number): Promise<AlertSubject[]> {
+  const ascii = names.filter(isAscii);
+  const possible = kind === 'pool' ? names : ascii;
+  if (possible.length === 0) return [];
+  const rows = await db.query<SubjectRow>(`SELECT id, name, subject_id FROM ${ownersOf[kind]} WHERE name IN (?) OR id IN (?) ORDER BY name, id LIMIT ?`, [possible, ['', ...ascii], most]);
+  return rows.map(toAlertSubject);
 }

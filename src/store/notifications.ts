@@ -35,12 +35,13 @@ export async function notificationExists(db: Db, id: string): Promise<boolean> {
 
 export interface DueDelivery { readonly id: string; readonly target: Target; readonly attempts: number; readonly createdAt: number; readonly notification: Notification }
 
-/** What may be tried now and nobody holds; oldest first. */
-export async function selectDueDeliveries(db: Db, now: number, limit: number): Promise<DueDelivery[]> {
+/** What may be tried now and nobody holds, of one notification or of all; oldest first. */
+export async function selectDueDeliveries(db: Db, now: number, limit: number, notificationId?: string): Promise<DueDelivery[]> {
+  const only = notificationId === undefined ? '' : 'AND d.notification_id = ?';
   const rows = await db.query<{ id: string; target_kind: Target['kind']; target_id: string; attempts: number; created_at: number; notification_id: string; kind: NotificationKind; at: number; content: Buffer }>(
     `SELECT d.id, d.target_kind, d.target_id, d.attempts, d.created_at, d.notification_id, n.kind, n.at, n.content
-     FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.state = 'queued' AND d.run_after <= ? AND d.lease_until < ? ORDER BY d.run_after, d.id LIMIT ?`,
-    [now, now, limit],
+     FROM deliveries d JOIN notifications n ON n.id = d.notification_id WHERE d.state = 'queued' AND d.run_after <= ? AND d.lease_until < ? ${only} ORDER BY d.run_after, d.id LIMIT ?`,
+    [now, now, ...(notificationId === undefined ? [] : [notificationId]), limit],
   );
   return rows.map((row) => ({
     id: row.id, target: { kind: row.target_kind, id: row.target_id }, attempts: row.attempts, createdAt: row.created_at,
@@ -79,6 +80,12 @@ export async function updateDeliveryAgain(db: Db, id: string, now: number): Prom
 export interface Delivery {
   readonly id: string; readonly notificationId: string; readonly kind: NotificationKind; readonly target: Target; readonly targetName: string; readonly state: DeliveryState;
   readonly attempts: number; readonly createdAt: number; readonly runAfter: number; readonly endedAt: number | null; readonly error: Sentence | null;
+}
+
+/** What came of the one delivery of a test. */
+export async function selectDeliveryOutcome(db: Db, notificationId: string): Promise<{ readonly state: DeliveryState; readonly error: Sentence | null } | undefined> {
+  const [row] = await db.query<{ state: DeliveryState; error: string | null }>('SELECT state, error FROM deliveries WHERE notification_id = ?', [notificationId]);
+  return row && { state: row.state, error: columnToSentence(row.error) };
 }
 
 /** Newest first. */

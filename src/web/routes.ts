@@ -3,6 +3,7 @@ import type { Request, Response } from 'express';
 import type { Access } from '../model/access.ts';
 import { aboutRoutes } from './about/routes.ts';
 import { accountRoutes } from './account/routes.ts';
+import { adminAlertRoutes } from './admin/alerts/routes.ts';
 import { adminAuditRoutes } from './admin/audit/routes.ts';
 import { adminAvailabilityRoutes } from './admin/availability/routes.ts';
 import { adminBalancingRoutes } from './admin/balancing/routes.ts';
@@ -59,6 +60,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...accountRoutes(deps),
     ...usageRoutes(deps),
     ...adminDashboardRoutes(deps),
+    ...adminAlertRoutes(deps),
     ...adminOperationRoutes(deps),
     ...adminMoveRoutes(deps),
     ...adminMaintenanceRoutes(deps),

@@ -31,7 +31,7 @@ function renderFile(view: string, locals: object): Promise<string> {
 
 function pageLocals(req: Request, res: Response): Record<string, unknown> {
   const context = contextOf(req);
-  const locals = res.locals as { csrfToken?: () => string; now?: number };
+  const locals = res.locals as { csrfToken?: () => string; now?: number; openIncidents?: number };
   // read once: the next page must not show them again
   const flashes = req.session?.flashes ?? [];
   if (flashes.length > 0) delete req.session.flashes;
@@ -49,6 +49,7 @@ function pageLocals(req: Request, res: Response): Record<string, unknown> {
     currentPath: req.originalUrl.split('?')[0],
     now: locals.now ?? Date.now(),
     flashes,
+    openIncidents: locals.openIncidents ?? 0,
   };
 }
 

@@ -3,11 +3,13 @@
 import { randomUUID } from 'node:crypto';
 import type { Request, RequestHandler } from 'express';
 import { languages, type Language, type User } from '../../model/user.ts';
+import { countIncidents } from '../../store/incidents.ts';
 import { selectSettings } from '../../store/settings.ts';
 import { selectOptionalUser } from '../../store/users.ts';
-import { setContext } from '../context.ts';
+import { contextOf, setContext } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { sentenceFor, translator } from '../locales/index.ts';
+import { paths } from '../paths.ts';
 
 /** Tells the user of an API token; undefined: the request has none. Throws AppError unauthenticated for a bad one. */
 export type AuthenticateBearer = (req: Request) => Promise<{ readonly user: User; readonly scope: string } | undefined>;
@@ -29,6 +31,8 @@ export function requestContext(deps: WebDeps, authenticateBearer: AuthenticateBe
     const token = await authenticateBearer(req);
     if (token !== undefined) context(token.user, true);
     else context(await sessionUser(deps, req), false);
+    // beside the word "Alerts" on every page of administration
+    if (contextOf(req).user?.role === 'admin' && (req.path === paths.admin || req.path.startsWith(`${paths.admin}/`))) (res.locals as { openIncidents?: number }).openIncidents = (await countIncidents(deps.db)).open;
     next();
   };
 }

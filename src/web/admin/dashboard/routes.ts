@@ -23,10 +23,10 @@ export function adminDashboardRoutes(deps: WebDeps): Route[] {
 function showDashboard(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const now = deps.clock.now();
-    const [attention, glance, openOperations, users, nMinusOne, top, incidents: incidents.incidents, incidentCounts, incidents, incidentCounts] = await Promise.all([
+    const [attention, glance, openOperations, users, nMinusOne, top, incidents, incidentCounts] = await Promise.all([
       findAttention(deps), clusterGlance(deps.db), countOpenOperations(deps.db), countUsersByState(deps.db), loadNMinusOne(deps.db, now), loadTopLists(deps.db, 'admin', readerOf(req), now),
       selectIncidentsPage(deps.db, { states: ['open'] }, shownIncidents, 0), countIncidents(deps.db),
     ]);
-    await render(req, res, 'admin/dashboard/dashboard', { title: contextOf(req).t('admin.title'), attention, glance, openOperations, users, nMinusOne, top, pollIntervalMs: deps.config.pollIntervalMs });
+    await render(req, res, 'admin/dashboard/dashboard', { title: contextOf(req).t('admin.title'), attention, glance, openOperations, users, nMinusOne, top, incidents: incidents.incidents, incidentCounts, pollIntervalMs: deps.config.pollIntervalMs });
   };
 }
