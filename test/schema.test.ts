@@ -15,16 +15,16 @@ interface Column { table: string; name: string; type: string; nullable: string; 
 function columnsOf(db: Database): Promise<Column[]> {
   return db.query<Column>(
     `SELECT table_name AS \`table\`, column_name AS name, column_type AS type, is_nullable AS nullable, column_default AS standard, character_set_name AS charset
-     FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name NOT IN (?, ?) ORDER BY table_name, ordinal_position`,
-    own,
+     FROM information_schema.columns WHERE table_schema = DATABASE() AND table_name NOT IN (?) ORDER BY table_name, ordinal_position`,
+    [own],
   );
 }
 
 function keysOf(db: Database): Promise<{ table: string; key: string; position: number; column: string; loose: number }[]> {
   return db.query(
     `SELECT table_name AS \`table\`, index_name AS \`key\`, seq_in_index AS position, column_name AS \`column\`, non_unique AS loose
-     FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name NOT IN (?, ?) ORDER BY 1, 2, 3`,
-    own,
+     FROM information_schema.statistics WHERE table_schema = DATABASE() AND table_name NOT IN (?) ORDER BY 1, 2, 3`,
+    [own],
   );
 }
 
