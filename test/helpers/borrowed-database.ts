@@ -31,7 +31,7 @@ export async function borrowDatabase(server: string, recipe: Recipe): Promise<Bo
     const url = new URL(server);
     url.pathname = `/${name}`;
     if (!(await isCurrent(holder, name, recipe))) await make(holder, server, url, recipe);
-    await withDatabase(url.href, clean);
+    await clean(holder, name);
     return { url: url.href, giveBack: () => holder.end() };
   } catch (error) {
     holder.destroy();
@@ -84,12 +84,15 @@ async function withDatabase(url: string, work: (db: Database) => Promise<unknown
   }
 }
 
-async function clean(db: Database): Promise<void> {
-  const tables = await db.query<{ name: string }>('SELECT table_name AS name FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name NOT IN (?)', [kept]);
-  const used = await db.query<{ name: string }>(tables.map(({ name }) => `(SELECT '${name}' AS name FROM ${name} LIMIT 1)`).join(' UNION ALL '));
-  await Promise.all(used.map(({ name }) => empty(db, name)));
+async function clean(holder: mysql.Connection, name: string): Promise<void> {
+  const [tables] = await holder.query<mysql.RowDataPacket[]>('SELECT table_name AS name FROM information_schema.tables WHERE table_schema = ? AND table_name NOT IN (?)', [name, kept]);
+  const [used] = await holder.query<mysql.RowDataPacket[]>(tables.map((table) => `(SELECT '${table['name']}' AS name FROM ${name}.${table['name']} LIMIT 1)`).join(' UNION ALL '));
+  for (const table of used) await empty(holder, `${name}.${table['name']}`);
 }
 
-async function empty(db: Database, table: string): Promise<void> {
-  while ((await db.execute(`DELETE FROM ${table} LIMIT ${batchRows}`)).affectedRows === batchRows);
+async function empty(holder: mysql.Connection, table: string): Promise<void> {
+  for (let rows = batchRows; rows === batchRows;) {
+    const [{ affectedRows }] = await holder.query<mysql.ResultSetHeader>(`DELETE FROM ${table} LIMIT ${batchRows}`);
+    rows = affectedRows;
+  }
 }
