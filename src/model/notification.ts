@@ -29,6 +29,9 @@ const mostBytes = 15_000;
 
 export interface Untold { readonly incident: Incident; readonly what: ToldGroup['what'] }
 
+/** kvm2 before kvm10 */
+const byName = new Intl.Collator('en', { numeric: true });
+
 /** By urgency, then size. `overflow`: ruleId → further subjects that have no incident of their own. */
 export function groupsOf(untold: readonly Untold[], rules: ReadonlyMap<string, AlertRule>, overflow: ReadonlyMap<string, number>): ToldGroup[] {
   const byRule = new Map<string, Untold[]>();
@@ -53,7 +56,7 @@ function groupOf(members: readonly Untold[], rules: ReadonlyMap<string, AlertRul
     what: first.what, ruleId: first.incident.ruleId, ruleName: rule?.name ?? '', condition: first.incident.condition, total,
     severity: severities[Math.min(...members.map(({ incident }) => severities.indexOf(incident.severity)))] ?? 'info',
     sentence: total === 1 || rule === undefined ? first.incident.sentence : manyWords(rule, total),
-    incidents: members.slice(0, listed).map(({ incident: { id, subject, sentence, openedAt, resolvedAt } }) => ({ id, subject, sentence, openedAt, resolvedAt })),
+    incidents: members.toSorted((a, b) => byName.compare(a.incident.subject.name, b.incident.subject.name)).slice(0, listed).map(({ incident: { id, subject, sentence, openedAt, resolvedAt } }) => ({ id, subject, sentence, openedAt, resolvedAt })),
   };
 }
 

@@ -1,0 +1,210 @@
+// The outbox with a real database, a real SMTP server and a real receiver of webhooks: signed, in each reader's language, again
+// after failures, at least once and always under the same id.
+import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { createLog } from '../../src/log.ts';
+import { createMailer, type Mailer } from '../../src/mail.ts';
+import { defaultRules, type AlertRule } from '../../src/model/alert-rule.ts';
+import { defaultSettings } from '../../src/model/settings.ts';
+import { deliverDue, sendTest, type NotifyDeps } from '../../src/notify/deliver.ts';
+import { createWebhookSecrets, newWebhookSecret } from '../../src/notify/webhook.ts';
+import { evaluateAlerts } from '../../src/operations/incidents.ts';
+import { sendDigest } from '../../src/jobs/send-digest.ts';
+import { insertAlertRule } from '../../src/store/alert-rules.ts';
+import { selectDeliveriesPage } from '../../src/store/notifications.ts';
+import { updateSettings } from '../../src/store/settings.ts';
+import { insertWebhookTarget } from '../../src/store/webhook-targets.ts';
+import { makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
+import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
+import { fillCloud, type FilledCloud } from '../helpers/filled-cloud.ts';
+import { startSmtp, type TestSmtp } from '../helpers/smtp.ts';
+import { signatureHolds, startReceiver, type WebhookReceiver } from '../helpers/webhook-receiver.ts';
+
+const secrets = createWebhookSecrets('only for tests: 0123456789abcdef');
+const secret = newWebhookSecret();
+const targetId = randomUUID();
+const rule = defaultRules[0] as AlertRule;
+let database: TestDatabase;
+let cloud: FilledCloud;
+let smtp: TestSmtp;
+let receiver: WebhookReceiver;
+let mailer: Mailer;
+let deps: NotifyDeps;
+let now = Date.UTC(2027, 0, 1, 3, 0);
+
+before(async () => {
+  [database, smtp, receiver] = await Promise.all([createTestDatabase(), startSmtp(), startReceiver()]);
+  mailer = createMailer(smtp.url, 'Cloud <cloud@example.org>');
+  deps = { db: database.db, clock: { now: () => now }, log: createLog('silent'), mailer, publicUrl: 'https://cloud.example.org', webhookSecrets: secrets };
+  await makeFirstAdmin(database.db, 'root');
+  await makeUser(database.db, 'zhang', { role: 'admin', language: 'zh-TW' });
+  cloud = await fillCloud(database.db, { hosts: 13, instances: 0, at: now });
+  await insertWebhookTarget(database.db, { id: targetId, name: 'chat', url: receiver.url, enabled: true, minSeverity: 'info', resolved: true, updatedAt: 0 }, secrets.seal(targetId, { secret }), now);
+  await insertAlertRule(database.db, { ...rule, holdSeconds: 0 }, now);
+});
+after(async () => {
+  mailer.close();
+  await Promise.all([smtp.close(), receiver.close(), database.close()]);
+});
+beforeEach(async () => {
+  const { db } = database;
+  for (const table of ['alert_states', 'incidents', 'incident_events', 'notifications', 'deliveries']) await db.execute(`DELETE FROM ${table}`);
+  await db.execute("UPDATE hosts SET state = 'up'");
+  await updateSettings(db, 'alerts', { ...defaultSettings.alerts, timeZone: 'Asia/Taipei' }, null, now);
+  (smtp.received as unknown[]).length = 0;
+  (receiver.received as unknown[]).length = 0;
+  smtp.refuse(undefined);
+  receiver.answer(200);
+  now += 86_400_000;
+});
+
+/** `count` hosts fall silent, and what is to be told of it lies in the outbox. */
+async function fallSilent(count: number): Promise<void> {
+  await database.db.execute("UPDATE hosts SET state = 'unreachable', state_since = ?, reason = 'no route' WHERE id IN (?)", [now, cloud.hostIds.slice(0, count)]);
+  await evaluateAlerts({ db: database.db, pollIntervalMs: 10_000, jobPeriods: new Map(), mailEnabled: true }, now);
+}
+const deliveries = async () => (await selectDeliveriesPage(database.db, {}, 100, 0)).deliveries;
+
+describe('a notification', () => {
+  it('reaches every admin in their language, and each webhook signed', async () => {
+    await fallSilent(12);
+    await deliverDue(deps, randomUUID());
+    assert.deepEqual(smtp.received.map(({ to }) => to).sort(), ['root@example.org', 'zhang@example.org']);
+    const [english, chinese] = ['root', 'zhang'].map((name) => smtp.received.find(({ to }) => to.startsWith(name)));
+    assert.match(english?.subject ?? '', /^\[Cloud@HPC\] critical: 12 hosts do not answer$/);
+    assert.match(english?.words ?? '', /Host host0 does not answer: no route \(\d{4}-\d\d-\d\d 11:00, Asia\/Taipei\)/);
+    assert.match(english?.words ?? '', /and 4 more[\s\S]*https:\/\/cloud\.example\.org\/admin\/alerts/);
+    assert.match(chinese?.subject ?? '', /嚴重: 12 台主機沒有回應/);
+
+    const [hook] = receiver.received;
+    assert.ok(hook !== undefined && receiver.received.length === 1);
+    assert.ok(signatureHolds(hook, secret));
+    assert.ok(!signatureHolds({ ...hook, body: `${hook.body} ` }, secret) && !signatureHolds(hook, newWebhookSecret()));
+    assert.equal(Number(hook.headers['webhook-timestamp']), now / 1000);
+    const body = JSON.parse(hook.body) as { id: string; type: string; groups: { total: number; what: string; severity: string; incidents: { url: string; subject: object }[] }[] };
+    assert.deepEqual([body.id, body.type, body.groups[0]?.total, body.groups[0]?.what, body.groups[0]?.severity, body.groups[0]?.incidents.length], [hook.id, 'incidents', 12, 'opened', 'critical', 8]);
+    assert.deepEqual((await deliveries()).map(({ state, attempts, error }) => [state, attempts, error]), [['sent', 1, null], ['sent', 1, null], ['sent', 1, null]]);
+  });
+
+  it('that was sent and not recorded, because its portal died, is sent again under the same id', async () => {
+    await fallSilent(1);
+    const dying: NotifyDeps = { ...deps, db: { ...database.db, execute: (sql, params) => (/state = 'sent'/.test(sql) || /SET state = \?/.test(sql) ? new Promise(() => undefined) : database.db.execute(sql, params)) } };
+    // it never comes back: as if the process were gone between the answer of the receiver and the record
+    void deliverDue(dying, randomUUID());
+    for (const end = Date.now() + 10_000; receiver.received.length < 1 || smtp.received.length < 2;) {
+      assert.ok(Date.now() < end, 'nothing was sent');
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await deliverDue(deps, randomUUID());
+    assert.equal(receiver.received.length, 1, 'while the lease holds nobody else sends it');
+    now += 91_000;
+    await deliverDue(deps, randomUUID());
+    assert.equal(receiver.received.length, 2);
+    assert.deepEqual(new Set(receiver.received.map(({ id }) => id)).size, 1);
+    assert.ok(receiver.received.every((hook) => signatureHolds(hook, secret)), 'signed anew, with its own time');
+    assert.equal(smtp.received.length, 4);
+    assert.equal(new Set(smtp.received.map(({ messageId }) => messageId)).size, 2, 'one Message-ID for each admin');
+    assert.match(smtp.received[0]?.messageId ?? '', /^<[0-9a-f-]{36}@example\.org>$/);
+    assert.deepEqual((await deliveries()).map(({ state, attempts }) => [state, attempts]), [['sent', 2], ['sent', 2], ['sent', 2]]);
+  });
+
+  it('is tried again ever more rarely, with the reason, and given up after a day', async () => {
+    smtp.refuse('421 come back tomorrow');
+    receiver.answer(503);
+    await fallSilent(1);
+    const tries: number[] = [];
+    for (let i = 0; i < 3000 && (await deliveries()).some(({ state }) => state === 'queued'); i++) {
+      const before = receiver.received.length;
+      await deliverDue(deps, randomUUID());
+      if (receiver.received.length > before) tries.push(now);
+      const next = Math.min(...(await deliveries()).filter(({ state }) => state === 'queued').map(({ runAfter }) => runAfter));
+      now = Number.isFinite(next) ? Math.max(now + 1, next) : now;
+    }
+    assert.equal(tries.length, 14);
+    assert.ok((tries.at(-1) ?? 0) - (tries[0] ?? 0) > 86_400_000);
+    const ended = await deliveries();
+    assert.deepEqual(new Set(ended.map(({ state }) => state)), new Set(['failed']));
+    const hook = ended.find(({ target }) => target.kind === 'webhook');
+    assert.deepEqual([hook?.error?.key, hook?.error?.params?.['status']], ['alerts.delivery.refused', 503]);
+    assert.match(String(ended.find(({ target }) => target.kind === 'mail')?.error?.params?.['reason']), /come back tomorrow/);
+  });
+
+  it('of two portals at once goes out once', async () => {
+    await fallSilent(3);
+    await Promise.all(Array.from({ length: 4 }, () => deliverDue(deps, randomUUID())));
+    assert.deepEqual([smtp.received.length, receiver.received.length], [2, 1]);
+  });
+});
+
+describe('a webhook', () => {
+  const outcome = () => sendTest(deps, { kind: 'webhook', id: targetId });
+
+  it('is tested at once, with what came of it', async () => {
+    assert.equal(await outcome(), undefined);
+    assert.equal((JSON.parse(receiver.received[0]?.body ?? '') as { type: string }).type, 'test');
+    receiver.answer(500);
+    assert.deepEqual((await outcome())?.params, { status: 500 });
+    now += 86_400_000;
+    assert.equal(await deliverDue(deps, randomUUID()), 0, 'a test is not tried again');
+  });
+
+  it('is not followed elsewhere', async () => {
+    const elsewhere = await startReceiver();
+    receiver.answer(307, { location: elsewhere.url });
+    assert.equal((await outcome())?.key, 'alerts.delivery.redirected');
+    assert.equal(elsewhere.received.length, 0);
+    await elsewhere.close();
+  });
+
+  it('whose secret no longer opens says so and sends nothing', async () => {
+    const other: NotifyDeps = { ...deps, webhookSecrets: createWebhookSecrets('another session secret, as after a change') };
+    assert.equal((await sendTest(other, { kind: 'webhook', id: targetId }))?.key, 'alerts.secret-lost');
+    assert.equal(receiver.received.length, 0);
+  });
+
+  it('that nobody answers, or not in time, fails with the reason', async () => {
+    const { postWebhook } = await import('../../src/notify/webhook.ts');
+    await assert.rejects(postWebhook({ url: 'http://127.0.0.1:9/', secret }, { id: 'x', body: '{}' }, now), /alerts\.delivery\.no-answer.*ECONNREFUSED|bad port/);
+    receiver.answer('never');
+    await assert.rejects(postWebhook({ url: receiver.url, secret }, { id: 'x', body: '{}' }, now, { timeoutMs: 100 }), /alerts\.delivery\.no-answer.*timeout/);
+  });
+});
+
+describe('the daily digest', () => {
+  const digest = () => sendDigest({ db: database.db, clock: deps.clock, log: deps.log, mailEnabled: true });
+  /** of that day in Taipei */
+  const at = (hour: number, minute: number): void => { now = Math.floor(now / 86_400_000) * 86_400_000 + ((hour - 8) * 60 + minute) * 60_000; };
+
+  it('comes once a day at its time, by whichever portal, to every admin in their language', async () => {
+    await fallSilent(2);
+    await deliverDue(deps, randomUUID());
+    (smtp.received as unknown[]).length = 0;
+    at(31, 59);
+    await digest();
+    assert.equal((await deliveries()).filter(({ kind }) => kind === 'digest').length, 0);
+    at(32, 0);
+    await Promise.all([digest(), digest(), digest()]);
+    await digest();
+    await deliverDue(deps, randomUUID());
+    assert.equal(smtp.received.length, 2);
+    const english = smtp.received.find(({ to }) => to.startsWith('root'));
+    assert.match(english?.subject ?? '', /2 incidents, 2 open/);
+    assert.match(english?.words ?? '', /2 × Host does not answer[\s\S]*Open now: 2[\s\S]*Hosts that answer: 11 of 13[\s\S]*Room for new machines/);
+    assert.match(smtp.received.find(({ to }) => to.startsWith('zhang'))?.words ?? '', /目前處理中：2 件/);
+  });
+
+  it('is left out when there is nothing to say, unless it is wanted always', async () => {
+    at(32, 1);
+    await digest();
+    assert.equal((await deliveries()).length, 0);
+    now += 86_400_000;
+    await updateSettings(database.db, 'alerts', { ...defaultSettings.alerts, timeZone: 'Asia/Taipei', digest: 'always' }, null, now);
+    await digest();
+    assert.equal((await deliveries()).length, 2);
+    now += 86_400_000;
+    await updateSettings(database.db, 'alerts', { ...defaultSettings.alerts, timeZone: 'Asia/Taipei', digest: 'off' }, null, now);
+    await digest();
+    assert.equal((await deliveries()).length, 2);
+  });
+});
