@@ -21,6 +21,7 @@ import { selectHost, updateHost } from '../../src/store/hosts.ts';
 import { selectOperation } from '../../src/store/operations.ts';
 import { createCloud, type Cloud } from '../helpers/cloud.ts';
 import { FakeDirectory } from '../helpers/fake-libvirtd/storage.ts';
+import { killProcess } from '../helpers/kill-process.ts';
 import type { Doom, KillPoint } from './doomed-portal.ts';
 
 interface VncServer { readonly port: number; readonly close: () => void }
@@ -254,8 +255,7 @@ describe('a burn-in whose portal is killed', () => {
     const doom: Doom = { databaseUrl: cloud.url, hosts: cloud.hostIds.map((id, index) => ({ id, uri: cloud.fakes[index]?.uri ?? '' })), points };
     child.send(doom);
     for (const deadline = Date.now() + 60_000; reached.size < points.length && Date.now() < deadline;) await delay(20);
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    await killProcess(child);
     assert.equal(reached.size, points.length);
   }
 

@@ -1,8 +1,7 @@
 // kill -9 of the portal at every step of every operation, before the step, after it, and while the host works on it. The
 // next portal finishes or undoes each, and nothing is left over: volumes, domains, quota, capacity.
 import assert from 'node:assert/strict';
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
+import { fork } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +12,7 @@ import { watchEvents, type EventWatch } from '../../src/operations/watch-events.
 import { createCloud, type Cloud } from '../helpers/cloud.ts';
 import type { Fault } from '../helpers/fake-libvirtd/faults.ts';
 import type { AnyProcedureName } from '../helpers/fake-libvirtd/extra-procedures.ts';
+import { killProcess } from '../helpers/kill-process.ts';
 import type { Doom, KillPoint } from './doomed-portal.ts';
 
 /** longer than a lease */
@@ -30,12 +30,7 @@ async function runAndKill(cloud: Cloud, points: readonly KillPoint[], reachedToo
     child.kill('SIGKILL');
     assert.fail(`not reached: ${JSON.stringify(points.filter((point) => !reached.has(point.operationId)))}`);
   }
-  await kill(child);
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  child.kill('SIGKILL');
-  await once(child, 'exit');
+  await killProcess(child);
 }
 
 /** Another portal, after the leases of the dead one. */

@@ -2,7 +2,6 @@
 // the next portal goes on, every instance runs once, and nothing is forgotten.
 import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Operation } from '../../src/model/operation.ts';
@@ -14,6 +13,7 @@ import { selectInstancesByHost } from '../../src/store/instances.ts';
 import { selectMovesByBatch, selectOpenMoves } from '../../src/store/moves.ts';
 import { selectOperation } from '../../src/store/operations.ts';
 import type { Cloud } from '../helpers/cloud.ts';
+import { killProcess } from '../helpers/kill-process.ts';
 import { bringBack, drain, fill, setWish, threeHosts, until, type Hosts } from '../helpers/maintenance.ts';
 import type { Doom, KillPoint } from './doomed-portal.ts';
 
@@ -47,8 +47,7 @@ describe('a portal killed', () => {
       await meanwhile();
       await until(`${point.when} ${point.step}`, async () => reached);
     } finally {
-      child.kill('SIGKILL');
-      await once(child, 'exit');
+      await killProcess(child);
     }
   }
 

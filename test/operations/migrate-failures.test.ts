@@ -2,7 +2,6 @@
 // In the end exactly one copy runs (or none, where its memory died), the record says where, and the books agree.
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -18,6 +17,7 @@ import type { Cloud } from '../helpers/cloud.ts';
 import { FakeError } from '../helpers/fake-libvirtd/errors.ts';
 import type { FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import type { MigrationPhase } from '../helpers/fake-libvirtd/migration.ts';
+import { killProcess } from '../helpers/kill-process.ts';
 import { createMoveCloud, hostOf, move, type MoveCloudOptions } from '../helpers/moves.ts';
 import type { Doom, KillPoint } from './doomed-portal.ts';
 
@@ -332,8 +332,7 @@ describe('a portal killed during moves', () => {
     const doom: Doom = { databaseUrl: cloud.url, hosts: cloud.hostIds.map((id, index) => ({ id, uri: cloud.fakes[index]?.uri ?? '' })), points };
     child.send(doom);
     await until(() => reached.size >= points.length && reachedToo());
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    await killProcess(child);
   }
 
   function recover(): void {

@@ -2,11 +2,11 @@
 // and nothing runs twice or is forgotten.
 import assert from 'node:assert/strict';
 import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { afterEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { hostRecover, submitHostRecover } from '../../src/operations/host-recover.ts';
 import { instanceRecover } from '../../src/operations/instance-recover.ts';
+import { killProcess } from '../helpers/kill-process.ts';
 import { createLostHosts, type LostHosts } from '../helpers/lost-hosts.ts';
 import type { Doom, KillPoint } from './doomed-portal.ts';
 
@@ -24,8 +24,7 @@ async function runAndKill(kind: string, step: string, when: KillPoint['when'], d
   try {
     await lost.until(() => reached, `${when} ${step}`, 30_000);
   } finally {
-    child.kill('SIGKILL');
-    await once(child, 'exit');
+    await killProcess(child);
   }
 }
 
