@@ -41,14 +41,15 @@ function movedOn({ body, counters }: Reply, seconds: number): Buffer {
 
 async function startHost(index: number): Promise<FleetHost> {
   const startedAt = performance.now();
-  const replies: Partial<Record<keyof typeof groups, Reply>> = {};
+  const none: Reply = { body: Buffer.alloc(4), counters: [] };
+  let replies = { all: none, cheap: none };
   const fake: FakeLibvirtd = await startFakeLibvirtd({
     hostname: `host${index}`, cpus: 32, memoryMib: 262_144, keepRequests: false,
     domains: Array.from({ length: guests }, (_, n) => plainDomainXml(`vm-${index}-${n}`, { vcpus: 2, disks: 2, interfaces: 1 })),
     handlers: {
       CONNECT_GET_ALL_DOMAIN_STATS: ({ stats }: { readonly stats: number }) => {
         const kind = stats === 0 || (stats & blockGroup) !== 0 ? 'all' : 'cheap';
-        return movedOn((replies[kind] ??= makeReply(fake, groups[kind])), (performance.now() - startedAt) / 1000 + 1000);
+        return movedOn(replies[kind], (performance.now() - startedAt) / 1000 + 1000);
       },
     },
   });
@@ -57,6 +58,7 @@ async function startHost(index: number): Promise<FleetHost> {
     await fake.host.create(id, false);
     fake.host.network('default').leases.push({ mac: macOf(index * guests + n), address: `10.${index & 255}.${n >> 8}.${n & 255}`, hostname: null });
   }
+  replies = { all: makeReply(fake, groups.all), cheap: makeReply(fake, groups.cheap) };
   return { index, uri: fake.uri, guests: ids };
 }
 

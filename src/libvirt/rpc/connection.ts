@@ -13,8 +13,8 @@ import { XdrReader, XdrWriter } from './xdr.ts';
 export const defaultTimeoutMs = 15_000;
 /** The daemon reads no sixth request of a connection (max_client_requests = 5); one place stays free for keepalive. */
 const defaultMaxInFlight = 4;
-/** Replies larger than this are decoded in turns; smaller ones take well under a millisecond. */
-const decodeAtOnceBytes = 65_536;
+/** Replies larger than this are decoded in turns: those of many small hosts at once are as much work as that of a large one. */
+const decodeAtOnceBytes = 8192;
 const ping = { procedure: 1, pong: 2 } as const;
 
 interface Call {
