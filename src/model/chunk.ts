@@ -84,84 +84,72 @@ function zigzag(number: number): number {
 function checksumOf(bytes: ArrayLike<number>, length: number): number {
   let low = 1;
   let high = 0;
+  // a chunk is far too short for these sums to leave what is exact
   for (let index = 0; index < length; index++) {
-    low = (low + (bytes[index] ?? 0)) % 255;
-    high = (high + low) % 255;
+    low += bytes[index] ?? 0;
+    high += low;
   }
-  return (high << 8) | low;
+  return ((high % 255) << 8) | (low % 255);
 }
 
 /** The points of these bytes; undefined when they are not `count` points of a format that is known here. */
 export function decodeChunk(bytes: Uint8Array, count: number): Points | undefined {
   const end = bytes.length - 2;
   if (end < 1 || bytes[0] !== format || checksumOf(bytes, end) !== (((bytes[end] ?? 0) << 8) | (bytes[end + 1] ?? 0))) return undefined;
-  const reader = createReader(bytes, end);
-  const present = readRuns(reader, count);
+  const cursor: Cursor = { bytes, at: 1 };
+  const present = readRuns(cursor, count);
   if (present === undefined) return undefined;
-  const avg = new Float64Array(count).fill(NaN);
-  const min = avg.slice();
-  const max = avg.slice();
-  const means = reader.numbers(present.length);
-  const above = reader.numbers(present.length);
-  const below = reader.numbers(present.length);
-  if (!reader.isDone()) return undefined;
+  const means = readNumbers(cursor, present.length);
+  const above = readNumbers(cursor, present.length);
+  const below = readNumbers(cursor, present.length);
+  // more or fewer bytes than the points take
+  if (cursor.at !== end) return undefined;
+  const points = { avg: new Float64Array(count).fill(NaN), min: new Float64Array(count).fill(NaN), max: new Float64Array(count).fill(NaN) };
   let code = 0;
   for (let n = 0; n < present.length; n++) {
     const index = present[n] ?? 0;
     const step = means[n] ?? 0;
     code += (step & 1) === 0 ? step >>> 1 : -((step + 1) >>> 1);
-    avg[index] = valueOf(code);
-    max[index] = valueOf(code + (above[n] ?? 0));
-    min[index] = valueOf(code - (below[n] ?? 0));
+    points.avg[index] = valueOf(code);
+    points.max[index] = valueOf(code + (above[n] ?? 0));
+    points.min[index] = valueOf(code - (below[n] ?? 0));
   }
-  return { avg, min, max };
+  return points;
 }
 
-interface Reader {
-  number(): number;
-  numbers(count: number): Uint32Array;
-  /** all was read, nothing beyond it was asked for */
-  isDone(): boolean;
-}
+/** Where reading has come to. Past the end are zeros. */
+interface Cursor { readonly bytes: Uint8Array; at: number }
 
-function createReader(bytes: Uint8Array, end: number): Reader {
-  let at = 1;
-  const number = (): number => {
-    let value = 0;
-    for (let shift = 0; shift <= 14; shift += 7) {
-      // past the end `at` goes on growing, so that isDone says no
-      const byte = at < end ? (bytes[at] ?? 0) : 0;
-      at++;
+// a year of a metric is a hundred thousand numbers: position and bytes are kept at hand in the loop
+function readNumbers(cursor: Cursor, count: number): Uint32Array {
+  const { bytes } = cursor;
+  const numbers = new Uint32Array(count);
+  let at = cursor.at;
+  for (let index = 0; index < count; index++) {
+    let byte = bytes[at++] ?? 0;
+    let value = byte & 0x7f;
+    for (let shift = 7; byte > 0x7f && shift <= 14; shift += 7) {
+      byte = bytes[at++] ?? 0;
       value |= (byte & 0x7f) << shift;
-      if (byte < 0x80) break;
     }
-    return value;
-  };
-  return {
-    number,
-    numbers(count) {
-      const numbers = new Uint32Array(count);
-      for (let index = 0; index < count; index++) {
-        const value = number();
-        numbers[index] = value;
-        if (value === 0) index += number();
-      }
-      return numbers;
-    },
-    isDone: () => at === end,
-  };
+    numbers[index] = value;
+    // a run of zeros is shorter than a chunk: one byte
+    if (value === 0) index += bytes[at++] ?? 0;
+  }
+  cursor.at = at;
+  return numbers;
 }
 
 /** Which points are there, oldest first. */
-function readRuns(reader: Reader, count: number): number[] | undefined {
-  const present: number[] = [];
+function readRuns(cursor: Cursor, count: number): Uint8Array | undefined {
+  const present = new Uint8Array(count);
+  let found = 0;
   let index = 0;
   for (let there = true; index < count; there = !there) {
-    const run = reader.number();
+    const run = cursor.bytes[cursor.at++] ?? 0;
     // only the first may be empty: else damaged bytes could keep this going for ever
-    if ((run === 0 && index > 0) || index + run > count) return undefined;
-    if (run === 0 && !there) return undefined;
-    for (const last = index + run; index < last; index++) if (there) present.push(index);
+    if ((run === 0 && (index > 0 || !there)) || index + run > count) return undefined;
+    for (const last = index + run; index < last; index++) if (there) present[found++] = index;
   }
-  return present;
+  return present.subarray(0, found);
 }

@@ -102,24 +102,25 @@ async function finestTier(db: Db, source: Source, from: number, now: number): Pr
   return from >= now - monitoring.minuteDays * dayMs - edgeMs ? 'hours' : 'days';
 }
 
-/** The longer tier, and of what it does not have yet the finer ones. All are asked at once: each knows the time that may be missing. */
+/** The longer tier, and of what it does not have yet the finer ones; asked at once, as far as they may be needed. */
 async function addTiers(db: Db, source: Source, steps: ReadonlyMap<number, Steps>, tier: 'hours' | 'days', window: Window, now: number): Promise<void> {
-  const thisHour = Math.floor(now / hourMs) * hourMs;
-  const today = Math.floor(now / dayMs) * dayMs;
-  const hoursFrom = tier === 'hours' ? window.from : Math.max(window.from, today - dayMs);
-  const ringFrom = Math.max(window.from, thisHour - hourMs);
   const subjectIds = [...steps.keys()];
+  const thisHour = Math.floor(now / hourMs) * hourMs;
+  const yesterday = Math.floor(now / dayMs) * dayMs - dayMs;
+  const ringFrom = (hour: number): Window => ({ from: Math.max(window.from, hour), to: Math.min(window.to, hour + hourMs) });
   const [days, hours, ring] = await Promise.all([
     tier === 'days' ? selectChunks(db, 'sample_days', quarterTier, source, subjectIds, window) : [],
-    selectChunks(db, 'sample_hours', minuteTier, source, subjectIds, { from: hoursFrom, to: window.to }),
-    selectRing(db, source, subjectIds, { from: ringFrom, to: window.to }, minuteTier.stepMs),
+    selectChunks(db, 'sample_hours', minuteTier, source, subjectIds, tier === 'hours' ? window : { from: Math.max(window.from, yesterday), to: window.to }),
+    selectRing(db, source, subjectIds, ringFrom(thisHour), minuteTier.stepMs),
   ]);
   const inDays = new Set(days.map((chunk) => keyOf(chunk.subjectId, chunk.start, dayMs)));
   const inHours = new Set(hours.map((chunk) => keyOf(chunk.subjectId, chunk.start, hourMs)));
   for (const chunk of days) addTo(steps, chunk, quarterTier);
   for (const chunk of hours) if (!inDays.has(keyOf(chunk.subjectId, chunk.start, dayMs))) addTo(steps, chunk, minuteTier);
-  const isKnown = ({ subjectId, at }: RingRow): boolean => inHours.has(keyOf(subjectId, at, hourMs)) || inDays.has(keyOf(subjectId, at, dayMs));
-  addRows(steps, ring.filter((row) => !isKnown(row)));
+  addRows(steps, ring);
+  // the hour before is rolled up somewhen in this one, and its day is not over or was rolled up after it
+  const waiting = subjectIds.filter((id) => !inHours.has(keyOf(id, thisHour - hourMs, hourMs)) && !inDays.has(keyOf(id, thisHour - hourMs, dayMs)));
+  if (waiting.length > 0) addRows(steps, await selectRing(db, source, waiting, ringFrom(thisHour - hourMs), minuteTier.stepMs));
 }
 
 function addRows(steps: ReadonlyMap<number, Steps>, rows: readonly RingRow[]): void {
@@ -170,12 +171,21 @@ async function selectRing(db: Db, source: Source, subjectIds: readonly number[],
   if (to <= from) return [];
   const { table, value } = source.ring;
   const device = source.device === undefined ? '' : 'AND device = ?';
+  const slots = slotsOf(source.slot, { from, to });
   const rows = await db.query<{ subject_id: number; step: number; avg: number; least: number; most: number }>(
     `SELECT subject_id, FLOOR(at / ?) + 0.0e0 AS step, AVG(${value}) + 0.0e0 AS avg, MIN(${value}) + 0.0e0 AS least, MAX(${value}) + 0.0e0 AS most
-     FROM ${table} WHERE subject_id IN (?) ${device} AND at >= ? AND at < ? AND ${value} IS NOT NULL GROUP BY subject_id, step`,
-    [stepMs, subjectIds, ...(source.device === undefined ? [] : [source.device]), from, to],
+     FROM ${table} WHERE subject_id IN (?) ${device} AND ${slots.sql} AND at >= ? AND at < ? AND ${value} IS NOT NULL GROUP BY subject_id, step`,
+    [stepMs, subjectIds, ...(source.device === undefined ? [] : [source.device]), ...slots.values, from, to],
   );
   return rows.map((row) => ({ subjectId: row.subject_id, at: row.step * stepMs, avg: row.avg, least: row.least, most: row.most }));
+}
+
+/** The part of the turn that this time lies in. */
+function slotsOf({ slotMs, slots }: Source['slot'], { from, to }: Window): { readonly sql: string; readonly values: readonly number[] } {
+  const first = Math.floor(from / slotMs);
+  const last = Math.floor((to - 1) / slotMs);
+  const bounds = last - first + 1 >= slots ? [0, slots - 1] : [first % slots, last % slots];
+  return { sql: (bounds[0] ?? 0) <= (bounds[1] ?? 0) ? 'slot BETWEEN ? AND ?' : '(slot >= ? OR slot <= ?)', values: bounds };
 }
 
 function orNull(values: Float64Array): (number | null)[] {
