@@ -120,7 +120,7 @@ export async function selectHostCpuByMinute(db: Db, subjectIds: readonly number[
   const rows = await db.query<{ subject_id: number; minute: number; cpu_percent: number }>(
     `SELECT subject_id, FLOOR(at / 60000) + 0.0e0 AS minute, AVG(cpu_percent) + 0.0e0 AS cpu_percent FROM host_samples
      WHERE subject_id IN (?) AND slot IN (?) AND at BETWEEN ? AND ? AND cpu_percent IS NOT NULL
-     GROUP BY subject_id, FLOOR(at / 60000) ORDER BY minute`,
+     GROUP BY subject_id, minute ORDER BY minute`,
     [subjectIds, slotsBetween(turn, from, to), from, to],
   );
   for (const row of rows) minutes.get(row.subject_id)?.push({ at: row.minute * 60_000, cpuPercent: row.cpu_percent });
