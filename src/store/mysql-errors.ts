@@ -7,7 +7,7 @@ const temporaryErrnos = new Set([1040, 1203, 1205, 1213, 1297, 4350]);
 // 4009, 4012), or has not found them again (1036: its tables are read-only until then): this SQL node is of no use now.
 const lostErrnos = new Set([157, 1036, 1053, 1927, 2006, 2013, 4008, 4009, 4012, 4031]);
 const lostCodes = new Set([
-  'PROTOCOL_CONNECTION_LOST', 'PROTOCOL_SEQUENCE_TIMEOUT', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT', 'ETIMEDOUT',
+  'PROTOCOL_CONNECTION_LOST', 'ECONNRESET', 'EPIPE', 'ECONNREFUSED', 'ENOENT', 'ETIMEDOUT',
   'EHOSTUNREACH', 'ENETUNREACH', 'EHOSTDOWN', 'EAI_AGAIN', 'ER_SERVER_SHUTDOWN',
 ]);
 // Errors of NDB that the server has no number for: their own stands in the words, "Got error 4350 '…' from NDBCLUSTER".

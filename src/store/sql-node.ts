@@ -63,7 +63,7 @@ export class SqlNode {
     const run: SqlConnection = async (sql, params = []) => {
       const watch = setInterval(() => this.#doubt(), overdueMs);
       try {
-        const [result] = await connection.query({ sql, values: [...params], timeout: statementMs });
+        const [result] = await within(statementMs, connection.query(sql, [...params]));
         return result;
       } catch (error) {
         throw withoutValues(error, sql);
@@ -138,7 +138,7 @@ export class SqlNode {
     connection.on('error', () => undefined);
     try {
       // a table, because an SQL node without data nodes answers all else
-      await connection.query({ sql: 'SELECT name FROM migrations LIMIT 1', timeout: answerMs });
+      await within(answerMs, connection.query('SELECT name FROM migrations LIMIT 1'));
     } catch (error) {
       if (isNodeLost(error)) throw error;
     } finally {
@@ -174,6 +174,15 @@ function parse(url: string): { readonly name: string; readonly address: Address;
     address: path === null ? { host: parsed.hostname.replace(/^\[(.*)\]$/, '$1'), port } : { path },
     account: { user: decodeURIComponent(parsed.username), password: decodeURIComponent(parsed.password), ...(database === '' ? {} : { database }) },
   };
+}
+
+/** mysql2's own timeout of a statement outlives a connection that breaks. */
+async function within<T>(ms: number, answer: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(Object.assign(new Error(`no answer within ${ms} ms`), { code: 'ETIMEDOUT' })), ms);
+  });
+  return Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
 }
 
 /** mysql2's errors carry the statement with all values in it, hashes and keys among them, and would bring them into the log. */
