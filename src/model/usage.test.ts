@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addUsage, daysOfMonth, monthsOfYear, monthStart, noUsage, roundAmount, usageBy, type DatedPriceList, type Usage, type UsagePeriod } from './usage.ts';
+import { addUsage, daysOfMonth, levelsBy, monthsOfYear, monthStart, noUsage, roundAmount, usageBy, type DatedPriceList, type Usage, type UsagePeriod } from './usage.ts';
 
 const day = 86_400_000;
 const list = (validFrom: number, perVcpu: number, currency = 'NT$'): DatedPriceList => ({ validFrom, currency, perVcpu, perMemoryGib: 0, perDiskGib: 0 });
@@ -112,4 +112,25 @@ test('twenty thousand machines, day by day, take no time to speak of', () => {
   const sums = usageBy(periods, user, { buckets: daysOfMonth(at), lists: [list(0, 300)], now: far });
   assert.ok(performance.now() - startedAt < 2000);
   assert.equal(sums.size, 300);
+});
+
+test('levels are what is there at each moment', () => {
+  const periods = [period(10, 30), period(20, null, { vcpus: 3, userId: 'v' }), period(25, 26), period(30, 40)];
+  const instances = (key: string): number[] | undefined => levelsBy(periods, user, [5, 10, 20, 30, 40]).get(key)?.map((level) => level.instances);
+  assert.deepEqual(instances('u'), [0, 1, 1, 1, 0]);
+  assert.deepEqual(instances('v'), [0, 0, 1, 1, 1]);
+  assert.deepEqual(levelsBy(periods, () => '', [29]).get(''), [{ instances: 2, vcpus: 4, memoryMib: 2048, diskGib: 20 }]);
+});
+
+test('levels at random moments are those of each moment alone', () => {
+  const next = random(7);
+  const periods = Array.from({ length: 300 }, () => {
+    const openedAt = next(1000);
+    return period(openedAt, next(4) === 0 ? null : openedAt + next(300), { userId: `u${next(3)}`, vcpus: 1 + next(9) });
+  });
+  const moments = Array.from({ length: 50 }, () => next(1400)).sort((a, b) => a - b);
+  for (const [key, levels] of levelsBy(periods, user, moments)) {
+    const there = (at: number): number => periods.filter((each) => each.userId === key && each.openedAt <= at && (each.closedAt === null || at < each.closedAt)).reduce((sum, { vcpus }) => sum + vcpus, 0);
+    assert.deepEqual(levels.map(({ vcpus }) => vcpus), moments.map(there));
+  }
 });

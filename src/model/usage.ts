@@ -148,3 +148,41 @@ function firstAfter(segments: readonly Segment[], at: number): number {
   }
   return low;
 }
+
+/** What is there at one moment. */
+export interface Level extends Size { readonly instances: number }
+
+/** Key of a period → what is there at each of these moments, oldest first. */
+export function levelsBy(periods: readonly UsagePeriod[], keyOf: (period: UsagePeriod) => string, moments: readonly number[]): Map<string, Level[]> {
+  // what is added and taken away between two moments; summed up at the end, so that a period is two steps however long it is
+  const changes = new Map<string, { instances: number; vcpus: number; memoryMib: number; diskGib: number }[]>();
+  const change = (key: string, index: number, sign: 1 | -1, { vcpus, memoryMib, diskGib }: Size): void => {
+    let own = changes.get(key);
+    if (own === undefined) changes.set(key, own = moments.map(() => ({ instances: 0, vcpus: 0, memoryMib: 0, diskGib: 0 })));
+    const at = own[index];
+    if (at === undefined) return;
+    at.instances += sign;
+    at.vcpus += sign * vcpus;
+    at.memoryMib += sign * memoryMib;
+    at.diskGib += sign * diskGib;
+  };
+  const firstFrom = (at: number): number => {
+    let [low, high] = [0, moments.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if ((moments[middle] ?? Infinity) >= at) high = middle;
+      else low = middle + 1;
+    }
+    return low;
+  };
+  for (const period of periods) {
+    const [opened, closed] = [firstFrom(period.openedAt), period.closedAt === null ? moments.length : firstFrom(period.closedAt)];
+    if (opened >= closed) continue;
+    change(keyOf(period), opened, 1, period);
+    change(keyOf(period), closed, -1, period);
+  }
+  return new Map([...changes].map(([key, own]) => {
+    let level = { instances: 0, vcpus: 0, memoryMib: 0, diskGib: 0 };
+    return [key, own.map((each) => (level = { instances: level.instances + each.instances, vcpus: level.vcpus + each.vcpus, memoryMib: level.memoryMib + each.memoryMib, diskGib: level.diskGib + each.diskGib }))];
+  }));
+}

@@ -1,5 +1,6 @@
 // Counts and short rows of many tables for the export of figures: each one statement, whatever the number of rows.
 import type { InstanceState } from '../model/instance.ts';
+import type { Quota } from '../model/user.ts';
 import type { Db } from './db.ts';
 
 interface Count { readonly kind: string; readonly state: string; readonly total: number }
@@ -70,5 +71,21 @@ export async function selectInstanceFigures(db: Db, afterId: string, limit: numb
   return rows.map((row) => ({
     id: row.id, name: row.name, userName: row.user_name ?? '', hostId: row.host_id, state: row.state,
     vcpus: row.vcpus, memoryMib: row.memory_mib, diskGib: row.disk_gib, subjectId: row.subject_id,
+  }));
+}
+
+export interface UserQuota { readonly userId: string; readonly name: string; readonly quota: Quota }
+
+/** Active users with the quota that holds for them. `standard`: for those without one of their own. */
+export async function selectUserQuotas(db: Db, standard: Quota): Promise<UserQuota[]> {
+  const rows = await db.query<Readonly<Record<'id' | 'name', string> & Record<'instances' | 'vcpus' | 'memory' | 'disk', number>>>(
+    `SELECT id, name, COALESCE(quota_instances, ?) AS instances, COALESCE(quota_vcpus, ?) AS vcpus, COALESCE(quota_memory_mib, ?) AS memory, COALESCE(quota_disk_gib, ?) AS disk
+     FROM users WHERE state = 'active'`,
+    [standard.instances, standard.vcpus, standard.memoryMib, standard.diskGib],
+  );
+  return rows.map((row) => ({
+    userId: row.id, name: row.name,
+    // a value of a placeholder arrives as the placeholder's type, which some servers take for a text
+    quota: { instances: Number(row.instances), vcpus: Number(row.vcpus), memoryMib: Number(row.memory), diskGib: Number(row.disk) },
   }));
 }

@@ -79,3 +79,9 @@ export async function closeOrphanPeriods(db: Db, before: number, now: number, li
 export async function deletePeriodsClosedBefore(db: Db, before: number, limit: number): Promise<number> {
   return (await db.execute('DELETE FROM usage_periods WHERE closed_at < ? LIMIT ?', [before, limit])).affectedRows;
 }
+
+/** Since when periods are complete: what was deleted before is in none. */
+export async function selectPeriodsSince(db: Db): Promise<number> {
+  const [row] = await db.query<{ applied_at: number }>("SELECT applied_at FROM migrations WHERE name = '20261124000500_usage_periods__create.sql'");
+  return row?.applied_at ?? 0;
+}

@@ -11,6 +11,7 @@ import { adminCapsRoutes } from './admin/caps/routes.ts';
 import { adminDashboardRoutes } from './admin/dashboard/routes.ts';
 import { adminPortalRoutes } from './admin/portals/routes.ts';
 import { adminDiscrepancyRoutes } from './admin/discrepancies/routes.ts';
+import { adminForecastRoutes } from './admin/forecast/routes.ts';
 import { adminFlavourRoutes } from './admin/flavours/routes.ts';
 import { adminHostRoutes } from './admin/hosts/routes.ts';
 import { adminImageRoutes } from './admin/images/routes.ts';
@@ -75,6 +76,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminFlavourRoutes(deps),
     ...adminUserRoutes(deps),
     ...adminUsageRoutes(deps),
+    ...adminForecastRoutes(deps),
     ...adminQuotaRoutes(deps),
     ...adminThresholdRoutes(deps),
     ...adminPlacementRoutes(deps),

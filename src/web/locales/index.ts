@@ -16,6 +16,7 @@ import { charts } from './charts.ts';
 import { common } from './common.ts';
 import { consoleMessages } from './console.ts';
 import { contact } from './contact.ts';
+import { forecast } from './forecast.ts';
 import { hostEvents } from './host-events.ts';
 import { hosts } from './hosts.ts';
 import { hypervisor } from './hypervisor.ts';
@@ -46,6 +47,7 @@ const areas: readonly Messages[] = [
   common,
   consoleMessages,
   contact,
+  forecast,
   hostEvents,
   hosts,
   hypervisor,

@@ -44,6 +44,7 @@ export const usage = defineMessages({
     '凡保留的資源都計入用量，無論虛擬機器是否開機，自申請起至刪除為止。價格以日曆月（UTC）計：整個月都存在的虛擬機器，費用恰為價目表金額，與該月天數無關。每個時點依當時生效的價目表計價。金額僅在顯示時四捨五入至小數第二位，因此各列與合計可能相差數個最小單位。此為參考資訊，並非帳單。',
   ],
   'usage.two-currencies': ['The currency changed in this time: amounts in different currencies are not added up.', '這段期間內幣別曾變更：不同幣別的金額不會相加。'],
+  'usage.incomplete': ['Machines that were deleted before usage was kept are not in these figures. It is kept since', '開始記錄用量之前已刪除的虛擬機器不包含在內。記錄開始於'],
   'usage.so-far': ['until now', '截至目前'],
   'usage.account-link': ['Usage and cost by day and month', '按日與按月的用量與費用'],
 });

@@ -1,8 +1,13 @@
 // A user's own usage and what it costs, by day and by month.
 import type { Usage } from '../../model/usage.ts';
+import { effectiveQuota } from '../../model/user.ts';
+import { selectSettings } from '../../store/settings.ts';
+import { selectPeriodsSince } from '../../store/usage-periods.ts';
 import { contextOf, currentUser } from '../context.ts';
 import { fileName } from '../csv.ts';
 import type { WebDeps } from '../deps.ts';
+import { loadLevels, quotaForecasts } from '../forecast/quota.ts';
+import { forecastWords } from '../forecast/words.ts';
 import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { render } from '../views.ts';
@@ -23,9 +28,14 @@ export function usageRoutes(deps: WebDeps): Route[] {
 function showUsage({ db, clock }: WebDeps): Route['handler'] {
   return async (req, res) => {
     const now = clock.now();
+    const user = currentUser(req);
     const range = usageRange(req.query, now);
-    const usage = await loadUsage(db, range, now, currentUser(req).id);
-    await render(req, res, 'usage/account', { title: contextOf(req).t('usage.title'), base: paths.accountUsage, range, usage, machines: machinesOf(usage), maxMachines });
+    const usage = await loadUsage(db, range, now, user.id);
+    const { quota } = await selectSettings(db);
+    await render(req, res, 'usage/account', {
+      title: contextOf(req).t('usage.title'), base: paths.accountUsage, range, usage, machines: machinesOf(usage), maxMachines, since: await selectPeriodsSince(db),
+      ownForecasts: quotaForecasts(await loadLevels(db, now, user.id), user.id, effectiveQuota(user.quota, quota), now), words: forecastWords,
+    });
   };
 }
 

@@ -3,6 +3,7 @@ import type { Request } from 'express';
 import { z } from 'zod';
 import { AppError, say } from '../../../errors.ts';
 import { isAscii } from '../../../store/columns.ts';
+import { selectPeriodsSince } from '../../../store/usage-periods.ts';
 import { selectOptionalUser, selectUserNames } from '../../../store/users.ts';
 import type { Usage } from '../../../model/usage.ts';
 import type { User } from '../../../model/user.ts';
@@ -41,7 +42,7 @@ function showUsage(deps: WebDeps): Route['handler'] {
     await render(req, res, 'admin/usage/usage', {
       title: person === undefined ? t('usage.admin.title') : t('usage.admin.title-of', { name: person.name }), base: paths.adminPage('usage'), range, usage,
       person: person ?? null, machines: person === undefined ? [] : machinesOf(usage), maxMachines,
-      users: shown, names: await selectUserNames(db, shown.map(({ userId }) => userId)), page, pageSize, total: users.length,
+      since: await selectPeriodsSince(db), users: shown, names: await selectUserNames(db, shown.map(({ userId }) => userId)), page, pageSize, total: users.length,
     });
   };
 }

@@ -1,0 +1,18 @@
+// When memory, storage and quotas run out, if it goes on as in the last weeks.
+import { contextOf } from '../../context.ts';
+import type { WebDeps } from '../../deps.ts';
+import { forecastDays } from '../../forecast/quota.ts';
+import { forecastWords, urgencyOf } from '../../forecast/words.ts';
+import { paths } from '../../paths.ts';
+import type { Route } from '../../routes.ts';
+import { render } from '../../views.ts';
+import { loadForecasts } from './load.ts';
+
+export function adminForecastRoutes(deps: WebDeps): Route[] {
+  return [{
+    method: 'get', path: paths.adminPage('forecast'), access: 'admin',
+    handler: async (req, res) => render(req, res, 'admin/forecast/forecast', {
+      title: contextOf(req).t('forecast.title'), forecasts: await loadForecasts(deps), forecastDays, words: forecastWords, urgencyOf,
+    }),
+  }];
+}
