@@ -1,0 +1,38 @@
+// The report of a soak, in Markdown.
+import type { SoakReport } from './soak.ts';
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(1);
+
+function percentile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
+}
+
+export function renderReport(report: SoakReport): string {
+  const { attacks, journal, findings, gaps } = report;
+  const looks = journal.looks.map(({ elapsedMs }) => elapsedMs);
+  const groups = [...new Set(attacks.map(({ group }) => group))];
+  const lines = [
+    `Seed ${report.seed}; ${report.portals} portals, ${report.users} users, ${((report.to - report.from) / 60_000).toFixed(1)} minutes.`, '',
+    '| attacked | killed | frozen |', '|---|---|---|',
+    ...groups.map((group) => `| ${group} | ${attacks.filter((each) => each.group === group && each.how === 'killed').length} | ${attacks.filter((each) => each.group === group && each.how === 'frozen').length} |`), '',
+    '| what users did | |', '|---|---|',
+    `| changes acknowledged | ${journal.acknowledged.length} |`, `| changes nobody answered | ${journal.unanswered} |`, `| changes refused by the rules | ${[...journal.refused.values()].reduce((sum, total) => sum + total, 0)} |`,
+    `| pages looked at | ${looks.length} |`, `| a page took (p50, p95, longest), s | ${seconds(percentile(looks, 0.5))}, ${seconds(percentile(looks, 0.95))}, ${seconds(Math.max(0, ...looks))} |`,
+    `| after the last attack, until no operation was open, s | ${seconds(report.settledMs)} |`, '',
+    '| afterwards | looked at | |', '|---|---|---|',
+    ...findings.map(({ invariant, checked, broken }) => `| ${invariant} | ${checked} | ${broken.length === 0 ? 'holds' : `**BROKEN (${broken.length})**`} |`), '',
+    ...findings.filter(({ broken }) => broken.length > 0).flatMap(({ invariant, broken }) => [`**${invariant}**`, '', ...broken.slice(0, 20).map((line) => `- ${line}`), '']),
+    `Gaps in the hosts' samples longer than ${seconds(report.gapMs)} s: ${gaps.length}${gaps.length === 0 ? '.' : `, the longest ${seconds(Math.max(...gaps.map(({ from, to }) => to - from)))} s.`}`, '',
+    ...gaps.map(({ host, from, to, because }) => `- ${host}: ${seconds(to - from)} s from ${new Date(from).toISOString().slice(11, 19)} (${because.join(', ') || 'unexplained'})`), ...(gaps.length > 0 ? [''] : []),
+    '| operations | ended | |', '|---|---|---|', ...report.ends.map(({ kind, state, total }) => `| ${kind} | ${state} | ${total} |`), '',
+    ...(report.failures.length > 0 ? ['Failed with:', '', ...report.failures.map(({ kind, error, total }) => `- ${total} × ${kind}: ${error}`), ''] : []),
+    ...(journal.refused.size > 0 ? ['Refused:', '', ...[...journal.refused].sort((a, b) => b[1] - a[1]).slice(0, 12).map(([words, total]) => `- ${total} × ${words}`), ''] : []),
+    '<details><summary>The attacks</summary>', '', ...attacks.map(({ target, how, at, restoredAt }) => `- ${new Date(at).toISOString().slice(11, 19)} ${target} ${how}, works again after ${restoredAt === null ? '–' : `${seconds(restoredAt - at)} s`}`), '', '</details>', '',
+  ];
+  return lines.join('\n');
+}
+
+export function holds({ findings }: SoakReport): boolean {
+  return findings.every(({ broken }) => broken.length === 0);
+}
