@@ -222,7 +222,8 @@ CREATE TABLE instances (
   UNIQUE KEY user_id_name (user_id, name),
   UNIQUE KEY mac (mac),
   KEY host_id (host_id),
-  KEY created_at (created_at)
+  KEY created_at (created_at),
+  KEY state (state)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE instance_seeds (

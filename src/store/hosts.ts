@@ -125,10 +125,12 @@ export async function selectHostShares(db: Db): Promise<HostShare[]> {
 
 /** Ids of the pools that some host has which takes new instances. */
 export async function selectReachablePoolIds(db: Db): Promise<Set<string>> {
-  const rows = await db.query<{ pool_id: string }>(
-    "SELECT DISTINCT host_pools.pool_id FROM host_pools JOIN hosts ON hosts.id = host_pools.host_id WHERE hosts.wish = 'enabled' AND hosts.state = 'up'",
+  // of a shared pool the first such host is enough, of a thousand
+  const rows = await db.query<{ id: string }>(
+    `SELECT id FROM storage_pools WHERE EXISTS (SELECT 1 FROM host_pools JOIN hosts ON hosts.id = host_pools.host_id
+       WHERE host_pools.pool_id = storage_pools.id AND hosts.wish = 'enabled' AND hosts.state = 'up')`,
   );
-  return new Set(rows.map((row) => row.pool_id));
+  return new Set(rows.map((row) => row.id));
 }
 
 /** Name and console address by id, for lists of what is on them; without ids, of all. */

@@ -1,0 +1,2 @@
+ALTER TABLE instances
+  ADD KEY state (state);
