@@ -2,7 +2,7 @@
 // of two portals that look at once one finds it done.
 import { randomUUID, createHash } from 'node:crypto';
 import type { Sentence } from '../errors.ts';
-import { incidentWords, isQuiet, messageCondition, messageRuleId, severities, type AlertRule } from '../model/alert-rule.ts';
+import { incidentWords, isQuiet, messageCondition, messageRuleId, severities, type AlertRule, type Severity } from '../model/alert-rule.ts';
 import { step, type AlertState, type EndReason, type Reading, type StepLimits, type Subject, type Transition } from '../model/incident.ts';
 import { fitting, groupsOf, localTime, wanted, type ToldGroup } from '../model/notification.ts';
 import { suspectsOwnNetwork } from '../model/recovery.ts';
@@ -11,8 +11,8 @@ import { selectAlertRules } from '../store/alert-rules.ts';
 import type { Database, Db } from '../store/db.ts';
 import { selectHosts } from '../store/hosts.ts';
 import {
-  deleteAlertStates, holdAlertGuard, insertIncidents, selectAlertStates, selectIncident, selectIncidentsToTell, updateIncidentSentence, updateIncidentsEnded, updateIncidentsReopened,
-  updateIncidentsResolved, updateIncidentsTold, upsertAlertStates,
+  deleteAlertStates, holdAlertGuard, insertIncidents, selectAlertStates, selectIncident, selectIncidentsToTell, selectOpenIncidentsOf, updateIncidentSentence, updateIncidentsEnded, updateIncidentsReopened,
+  updateIncidentsResolved, updateIncidentsTold, upsertAlertStates, type ToTell,
 } from '../store/incidents.ts';
 import { countNotificationsSince, insertNotification, type Target } from '../store/notifications.ts';
 import { selectOpenRecoveries } from '../store/recoveries.ts';
@@ -165,16 +165,28 @@ async function tell(tx: Db, { mailEnabled }: Pick<TellDeps, 'mailEnabled'>, { ru
   if (untold.length === 0) return false;
   const byId = new Map(rules.map((rule) => [rule.id, rule]));
   const { minute } = localTime(now, settings.alerts.timeZone);
-  const due = untold.filter(({ incident }) => {
+  const loud = untold.filter(({ incident }) => {
     const rule = byId.get(incident.ruleId);
     return rule === undefined || !isQuiet(rule, minute);
   });
+  const due = await withoutLesser(tx, loud, rules);
   if (due.length === 0 || (await countNotificationsSince(tx, 'incidents', now - hourMs)) >= settings.alerts.notificationsPerHour) return false;
   const groups = fitting(groupsOf(due, byId, overflow));
   const targets = await targetsFor(tx, groups, settings, mailEnabled);
   await updateIncidentsTold(tx, due, targets.length > 0 ? now : null);
   const content: IncidentsContent = { groups };
   return targets.length > 0 && insertNotification(tx, { id: randomUUID(), kind: 'incidents', at: now, content }, targets);
+}
+
+/** A pool that is 97 % full need not be told to be 85 % full as well: that waits until the worse is over. */
+async function withoutLesser(tx: Db, untold: readonly ToTell[], rules: readonly AlertRule[]): Promise<readonly ToTell[]> {
+  const rank = (severity: Severity): number => severities.indexOf(severity);
+  const graded = rules.map(({ condition }) => condition).filter((condition) => new Set(rules.filter((rule) => rule.condition === condition).map(({ severity }) => severity)).size > 1);
+  if (!untold.some(({ incident }) => graded.some((condition) => condition === incident.condition))) return untold;
+  const open = await selectOpenIncidentsOf(tx, [...new Set(graded)]);
+  const worst = new Map<string, number>();
+  for (const { condition, subjectId, severity } of open) worst.set(`${condition} ${subjectId}`, Math.min(rank(severity), worst.get(`${condition} ${subjectId}`) ?? severities.length));
+  return untold.filter(({ incident, what }) => what === 'resolved' || rank(incident.severity) <= (worst.get(`${incident.condition} ${incident.subject.id}`) ?? severities.length));
 }
 
 async function targetsFor(tx: Db, groups: readonly ToldGroup[], settings: Settings, mailEnabled: boolean): Promise<Target[]> {
@@ -191,6 +203,6 @@ export async function adminTargets(db: Db): Promise<Target[]> {
 }
 
 /** The most urgent of them. */
-export function severityOf(groups: readonly ToldGroup[]): (typeof severities)[number] {
+export function severityOf(groups: readonly ToldGroup[]): Severity {
   return severities.find((severity) => groups.some((group) => group.severity === severity && group.what === 'opened')) ?? 'info';
 }

@@ -133,6 +133,16 @@ export async function selectIncidentsToTell(db: Db, limit: number): Promise<ToTe
   return rows.map((row) => ({ incident: toIncident(row), what: row.tell === 'resolved' ? 'resolved' : 'opened' }));
 }
 
+export interface OpenIncident { readonly condition: string; readonly subjectId: string; readonly severity: Severity }
+
+/** Those of these conditions that are not over. */
+export async function selectOpenIncidentsOf(db: Db, conditions: readonly string[]): Promise<OpenIncident[]> {
+  const rows = await db.query<{ condition_name: string; subject_id: string; severity: Severity }>(
+    "SELECT condition_name, subject_id, severity FROM incidents WHERE state IN ('open', 'acknowledged') AND condition_name IN (?)", [conditions],
+  );
+  return rows.map((row) => ({ condition: row.condition_name, subjectId: row.subject_id, severity: row.severity }));
+}
+
 /** null: there was nobody to tell. Then nobody needs to hear of their end either. */
 export async function updateIncidentsTold(tx: Db, told: readonly ToTell[], at: number | null): Promise<void> {
   for (const batch of batches(told)) await tx.execute('UPDATE incidents SET tell = NULL, told_at = ? WHERE id IN (?)', [at, batch.map(({ incident }) => incident.id)]);
@@ -158,8 +168,13 @@ export interface IncidentFilter {
   readonly until?: number | undefined;
 }
 
-/** Newest first. */
-export async function selectIncidentsPage(db: Db, filter: IncidentFilter, limit: number, offset: number): Promise<{ incidents: Incident[]; total: number }> {
+const orders = {
+  newest: 'opened_at DESC, id',
+  /** what nobody looks after yet first, the worst before the rest, and those of one rule together */
+  urgency: "state = 'acknowledged', severity = 'info', severity = 'warning', rule_id, opened_at DESC, id",
+};
+
+export async function selectIncidentsPage(db: Db, filter: IncidentFilter, limit: number, offset: number, order: keyof typeof orders = 'newest'): Promise<{ incidents: Incident[]; total: number }> {
   const conditions: string[] = [];
   const params: SqlValue[] = [];
   const and = (condition: string, value: SqlValue | undefined): void => {
@@ -175,7 +190,7 @@ export async function selectIncidentsPage(db: Db, filter: IncidentFilter, limit:
   and('opened_at < ?', filter.until);
   const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const [rows, [count]] = await Promise.all([
-    db.query<IncidentRow>(`SELECT ${columns} FROM incidents ${where} ORDER BY opened_at DESC, id LIMIT ? OFFSET ?`, [...params, limit, offset]),
+    db.query<IncidentRow>(`SELECT ${columns} FROM incidents ${where} ORDER BY ${orders[order]} LIMIT ? OFFSET ?`, [...params, limit, offset]),
     db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM incidents ${where}`, params),
   ]);
   return { incidents: rows.map(toIncident), total: count?.total ?? 0 };

@@ -133,6 +133,7 @@ export const alerts = defineMessages({
   'alerts.events': ['What happened', '經過'],
   'alerts.note': ['Note (optional)', '備註（選填）'],
   'alerts.acknowledge': ['Acknowledge', '確認'],
+  'alerts.acknowledge-these': ['Acknowledge these', '確認這些事件'],
   'alerts.acknowledge-all': ['Acknowledge all', '全部確認'],
   'alerts.acknowledged': ['Acknowledged.', '已確認。'],
   'alerts.acknowledged-all': ['{{total}} incidents acknowledged.', '已確認 {{total}} 件事件。'],

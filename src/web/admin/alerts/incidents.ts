@@ -2,7 +2,7 @@
 import type { Request } from 'express';
 import { z } from 'zod';
 import { AppError, say } from '../../../errors.ts';
-import { messageRuleId, severities, subjectKinds, type AlertRule } from '../../../model/alert-rule.ts';
+import { manyWords, messageRuleId, severities, subjectKinds, type AlertRule } from '../../../model/alert-rule.ts';
 import { incidentStates, noteLength, type Incident } from '../../../model/incident.ts';
 import { selectAlertRules } from '../../../store/alert-rules.ts';
 import { claimIncidentAcknowledged, countIncidents, selectIncident, selectIncidentEvents, selectIncidentsPage, type IncidentFilter } from '../../../store/incidents.ts';
@@ -27,14 +27,26 @@ const historyQuery = z.object({
   page: pageNumber, state: z.enum(incidentStates).optional().catch(undefined), severity: z.enum(severities).optional().catch(undefined),
   rule: z.string().regex(/^[0-9a-f-]{36}$/).optional().catch(undefined), kind: z.enum(subjectKinds).optional().catch(undefined), from: dayText, until: dayText,
 });
-const noteForm = z.object({ note: text({ max: noteLength }), next: z.string().default('') });
+const noteForm = z.object({ note: text({ max: noteLength }), next: z.string().default(''), rule: z.string().regex(/^[0-9a-f-]{36}$/).optional().catch(undefined) });
 
 export function listOpen(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const { page } = listQuery.parse(req.query);
-    const [{ incidents, total }, counts] = await Promise.all([selectIncidentsPage(deps.db, { states: ['open', 'acknowledged'] }, pageSize, (page - 1) * pageSize), countIncidents(deps.db)]);
-    await render(req, res, 'admin/alerts/open', { title: contextOf(req).t('alerts.title'), counts, page, pageSize, total, base: `${here}?`, ...(await withNames(deps, incidents)), refreshSeconds: 60 });
+    const [{ incidents, total }, counts] = await Promise.all([selectIncidentsPage(deps.db, { states: ['open', 'acknowledged'] }, pageSize, (page - 1) * pageSize, 'urgency'), countIncidents(deps.db)]);
+    await render(req, res, 'admin/alerts/open', { title: contextOf(req).t('alerts.title'), counts, page, pageSize, total, base: `${here}?`, ...(await withNames(deps, incidents)), groups: groupsOf(incidents), manyWords, refreshSeconds: 60 });
   };
+}
+
+interface Group { readonly key: string; readonly ruleId: string; readonly incidents: readonly Incident[] }
+
+/** Neighbours of one rule and state: many of them are one line that opens. What the portal reports itself stands alone. */
+function groupsOf(incidents: readonly Incident[]): Group[] {
+  const groups = new Map<string, Incident[]>();
+  for (const incident of incidents) {
+    const key = `${incident.state}-${incident.ruleId === messageRuleId ? incident.id : incident.ruleId}`;
+    groups.set(key, [...(groups.get(key) ?? []), incident]);
+  }
+  return [...groups].map(([key, members]) => ({ key, ruleId: members[0]?.ruleId ?? '', incidents: members }));
 }
 
 export function listHistory(deps: WebDeps): Route['handler'] {
@@ -75,11 +87,11 @@ export function acknowledge(deps: WebDeps): Route['handler'] {
   };
 }
 
-/** Everything that is open now, with the same note: at night one looks at it all, once. */
+/** Everything that is open now, or all of one rule, with the same note: at night one looks at it all, once. */
 export function acknowledgeAll(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
-    const { note } = parseNote(req);
-    const { incidents } = await selectIncidentsPage(deps.db, { states: ['open'] }, 1000, 0);
+    const { note, rule } = parseNote(req);
+    const { incidents } = await selectIncidentsPage(deps.db, { states: ['open'], ruleId: rule }, 1000, 0);
     let total = 0;
     for (const incident of incidents) if (await take(deps, req, incident, note)) total++;
     noteAudit(req, { target: String(total), detail: note });
@@ -92,7 +104,7 @@ function take({ db, clock }: WebDeps, req: Request, incident: Incident, note: st
   return db.transaction((tx) => claimIncidentAcknowledged(tx, incident.id, currentUser(req).id, note === '' ? null : note, clock.now()));
 }
 
-function parseNote(req: Request): { note: string; next: string } {
+function parseNote(req: Request): z.output<typeof noteForm> {
   const form = parseForm(noteForm, req.body);
   if (!form.ok) throw new AppError('invalid', say('errors.check-fields'), { fields: form.fields });
   return form.value;

@@ -117,7 +117,7 @@ async function showForm(req: Request, res: Response, rule: AlertRule, form: Rule
   const context = contextOf(req);
   const { condition } = rule;
   await render(req, res, 'admin/alerts/rule', {
-    title: context.t(`alerts.condition.${condition}`), rule, condition, ...form, severities, directions, suffix: suffixOf(condition), measured: isMeasure(condition), scoped: hasScope(condition),
+    title: context.t(`alerts.condition.${condition}`), rule, condition, ...form, severities, directions, unit: suffixOf(condition), measured: isMeasure(condition), scoped: hasScope(condition),
     preview: shown ?? null, scripts: ['/js/alert-rule.js'], holdHint: holdHint(condition),
   }, status);
 }
