@@ -248,3 +248,45 @@ ndb_side_by_side() { # FUNCTION FOLDER NODE…: waits for these alone: a node th
   for pid in "${pids[@]}"; do wait "$pid" || rc=1; done
   return "$rc"
 }
+
+# ---- backup and restore. Native: what START BACKUP writes at each data node, one moment of the whole cluster while all goes on;
+# loaded by ndb_restore. Logical: SQL, for any server; of one moment only while no portal works.
+backup_ndb() { # FOLDER: prints the folder of the new backup
+  local folder=$1 begin target id node
+  begin=$(now_ms)
+  target=$folder/backups/$(date -u +%Y%m%d-%H%M%S)
+  mkdir -p "$target"
+  ndb_manage "$folder" 'START BACKUP WAIT COMPLETED' > "$target/log" || { cat "$target/log" >&2; return 1; }
+  id=$(sed -n 's/.*Backup \([0-9]*\) started from node [0-9]* completed.*/\1/p' "$target/log")
+  for node in data1 data2; do
+    mkdir "$target/$node"
+    cp -r "$folder/$node/BACKUP/BACKUP-$id/." "$target/$node/" && rm -rf "$folder/$node/BACKUP/BACKUP-$id"
+  done
+  note_ndb_backup "$folder" native "$begin" "$target"
+  say "native: $(du -sh --exclude='*.gz' "$target" | cut -f1) in $(seconds_since "$begin") s"
+  begin=$(now_ms)
+  dump_ndb "$folder" | gzip -1 > "$target/cloud.sql.gz" || return 1
+  note_ndb_backup "$folder" logical "$begin" "$target/cloud.sql.gz"
+  say "logical: $(du -h "$target/cloud.sql.gz" | cut -f1) in $(seconds_since "$begin") s"
+  printf '%s\n' "$target"
+}
+
+dump_ndb() { # FOLDER: the database cloud as SQL, by whichever of the two dumps is installed
+  local program
+  program=$(ndb_program mysqldump || ndb_program mariadb-dump) || { echo "mysqldump or mariadb-dump (Debian: mariadb-client) is needed" >&2; return 1; }
+  "$program" --defaults-file="$1/root.cnf" --socket="$(ndb_socket "$1" 1)" --no-tablespaces --skip-lock-tables --skip-add-locks --hex-blob --complete-insert \
+    --default-character-set=utf8mb4 cloud
+}
+
+note_ndb_backup() { # FOLDER KIND BEGIN_MS PATH: for the portal's page; nothing where there is no portal's schema
+  ndb_sql "$1" 1 cloud -e "INSERT INTO backups (id, kind, begun_at, ended_at, bytes, place)
+    VALUES (UUID(), '$2', $3, $(now_ms), $(du -sb "$4" | cut -f1), '${4//\'/}')" 2>/dev/null || true
+}
+
+restore_ndb() { # FOLDER BACKUP: the database cloud as it was in the logical part of a backup; what is there is removed
+  local begin
+  begin=$(now_ms)
+  { printf 'DROP DATABASE IF EXISTS cloud;\nCREATE DATABASE cloud;\nUSE cloud;\nSET default_storage_engine = ndbcluster;\n'
+    gzip -dc "$2/cloud.sql.gz"; } | ndb_sql "$1" 1 || return 1
+  say "restored in $(seconds_since "$begin") s"
+}
