@@ -1,8 +1,8 @@
 // What errors of MySQL, MariaDB, MySQL Cluster and mysql2 mean for whoever has to go on.
 
 // 1205 lock wait, 1213 deadlock, 1297 NDB temporary, 4350 two wrote the same new row of a unique key to NDB, 1040 and 1203 too
-// many connections: nothing was done, the whole transaction is run again.
-const temporaryErrnos = new Set([1040, 1203, 1205, 1213, 1297, 4350]);
+// many connections, 1412 another SQL node has just added a column: nothing was done, the whole transaction is run again.
+const temporaryErrnos = new Set([1040, 1203, 1205, 1213, 1297, 1412, 4350]);
 // The server went away (1053, 1927, 2006, 2013, 4031), or it lost the data nodes and what it had under way there (157, 4008,
 // 4009, 4012), or has not found them again (1036: its tables are read-only until then): this SQL node is of no use now.
 const lostErrnos = new Set([157, 1036, 1053, 1927, 2006, 2013, 4008, 4009, 4012, 4031]);
