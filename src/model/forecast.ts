@@ -39,6 +39,7 @@ export function forecastFull(days: readonly DayValue[], capacity: number, now: n
   const last = days.at(-1);
   const spanDays = days.length === 0 ? 0 : ((last?.at ?? 0) - (days[0]?.at ?? 0)) / dayMs;
   if (last === undefined || days.length < neededDays || spanDays < neededDays - 1) return { kind: 'not-enough', days: days.length, needed: neededDays };
+  if (last.value >= capacity) return { kind: 'full' };
   const { slope, low, high } = trendOf(days);
   const recent = days.filter(({ at }) => at > last.at - levelDays * dayMs);
   const level = median(recent.map(({ at, value }) => value + (slope * (now - at)) / dayMs));

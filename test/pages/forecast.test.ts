@@ -43,7 +43,7 @@ describe('the page of forecasts', () => {
     assert.equal(status, 200);
     assertShows(text, /Nothing has been measured yet/);
     assertShows(text, /vCPUs[\s\S]*?Not enough history yet: 0 of at least 14 days/);
-    assertShows(text, /No user’s quota will be used up/);
+    assertShows(text, /Of no user who has half of a quota in use/);
   });
 
   it('tells when memory, pools, what is promised and quotas run out', async () => {

@@ -37,11 +37,12 @@ export function dayValues({ moments }: Levels, levels: readonly Level[], resourc
   return first < 0 ? [] : moments.slice(first).map((at, i) => ({ at, value: levels[first + i]?.[resource] ?? 0 }));
 }
 
-/** Each resource of one user's quota; one whose end cannot be told is left out. */
+/** Each resource of one user's quota that is half used up; one whose end cannot be told is left out. */
 export function quotaForecasts(levels: Levels, userId: string, quota: Quota, now: number): { readonly resource: Resource; readonly forecast: Forecast & { readonly kind: 'runs-out' } }[] {
   const own = levels.users.get(userId);
   if (own === undefined) return [];
   return resources.flatMap((resource) => {
+    if ((own.at(-1)?.[resource] ?? 0) * 2 < quota[resource]) return [];
     const forecast = forecastFull(dayValues(levels, own, resource), quota[resource], now);
     return forecast.kind === 'runs-out' ? [{ resource, forecast }] : [];
   });

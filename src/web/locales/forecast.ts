@@ -24,7 +24,7 @@ export const forecast = defineMessages({
   'forecast.quotas': ['Quotas of all users', '所有使用者的配額合計'],
   'forecast.quotas-times': ['{{sum}} ({{times}} × what may be promised)', '{{sum}}（可分配量的 {{times}} 倍）'],
   'forecast.users': ['Users whose quota will be used up', '配額將用盡的使用者'],
-  'forecast.users.none': ['No user’s quota will be used up within the time that can be foreseen.', '在可預測的期間內，沒有使用者的配額會用盡。'],
+  'forecast.users.none': ['Of no user who has half of a quota in use can it be told when it will be used up.', '沒有任何已使用過半配額的使用者，其配額用盡的時間可供預測。'],
   'forecast.what': ['What', '項目'],
   'forecast.used': ['In use', '使用中'],
   'forecast.capacity': ['There is', '總量'],

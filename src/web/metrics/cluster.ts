@@ -13,7 +13,7 @@ import { selectLatestHostSamples } from '../../store/samples.ts';
 import { selectPools } from '../../store/storage-pools.ts';
 import { countUsersByState } from '../../store/users.ts';
 import type { WebDeps } from '../deps.ts';
-import { gauge, labelsOf, type Family, type Sample } from './exposition.ts';
+import { each, gauge, labelsOf, type Family, type Sample } from './exposition.ts';
 
 const mib = 2 ** 20;
 const gib = 2 ** 30;
@@ -31,22 +31,23 @@ export async function clusterFamilies({ db, clock }: Deps): Promise<Family[]> {
   const portalSubjects = await Promise.all(portals.map(async (portal) => ({ portal, subjectId: await selectOptionalSampleSubject(db, portal.id) })));
   const subjectIds = [...hosts.map((host) => host.subjectId), ...[clusterSubject, ...portalSubjects.map(({ subjectId }) => subjectId)].flatMap((id) => id ?? [])];
   const samples = await selectLatestHostSamples(db, subjectIds, now);
-  const hostLabels = new Map(hosts.map((host) => [host.id, labelsOf({ host: host.name })]));
+  const hostNames = new Map(hosts.map((host) => [host.id, host.name]));
+  const ofHosts = (value: (host: (typeof hosts)[number]) => number): Iterable<Sample> => each(hosts, (host) => [labelsOf({ host: host.name }), value(host)]);
   const measuredHosts = hosts.map((host): Measured => [{ host: host.name }, samples.get(host.subjectId)]);
   return [
-    gauge('cloud_host_info', 'What a host is.', hosts.map((host) => [labelsOf({
+    gauge('cloud_host_info', 'What a host is.', each(hosts, (host) => [labelsOf({
       host: host.name, arch: host.arch ?? '', virt_type: host.virtType ?? '', libvirt_version: host.libvirtVersion ?? '', qemu_version: host.qemuVersion ?? '',
     }), 1])),
-    gauge('cloud_host_status', '1 for the status that a host has.', hosts.flatMap((host) => statuses.map((status): Sample => [labelsOf({ host: host.name, status }), hostStatus(host) === status ? 1 : 0]))),
-    gauge('cloud_host_up', '1: the host answers.', hosts.map((host) => [hostLabels.get(host.id) ?? '', host.state === 'up' ? 1 : 0])),
-    gauge('cloud_host_cpus', 'CPUs of a host.', hosts.map((host) => [hostLabels.get(host.id) ?? '', host.cpus])),
-    gauge('cloud_host_reserved_vcpus', 'vCPUs promised to machines on a host.', hosts.map((host) => [hostLabels.get(host.id) ?? '', host.usedVcpus])),
-    gauge('cloud_host_reserved_memory_bytes', 'Memory promised to machines on a host.', hosts.map((host) => [hostLabels.get(host.id) ?? '', host.usedMemoryMib * mib])),
+    gauge('cloud_host_status', '1 for the status that a host has.', each(hosts.flatMap((host) => statuses.map((status) => ({ host, status }))), ({ host, status }) => [labelsOf({ host: host.name, status }), hostStatus(host) === status ? 1 : 0])),
+    gauge('cloud_host_up', '1: the host answers.', ofHosts((host) => host.state === 'up' ? 1 : 0)),
+    gauge('cloud_host_cpus', 'CPUs of a host.', ofHosts((host) => host.cpus)),
+    gauge('cloud_host_reserved_vcpus', 'vCPUs promised to machines on a host.', ofHosts((host) => host.usedVcpus)),
+    gauge('cloud_host_reserved_memory_bytes', 'Memory promised to machines on a host.', ofHosts((host) => host.usedMemoryMib * mib)),
     ...machineFamilies('cloud_host', 'a host', measuredHosts),
     ...machineFamilies('cloud_cluster', 'all hosts together', [[{}, clusterSubject === undefined ? undefined : samples.get(clusterSubject)]]),
     ...machineFamilies('cloud_portal_machine', 'the machine that a portal runs on', portalSubjects.map(({ portal, subjectId }) => [{ portal: portal.name }, subjectId === undefined ? undefined : samples.get(subjectId)])),
     ...poolFamilies(pools),
-    gauge('cloud_instances', 'Machines by state and host; without a host: creations that failed.', instances.map(({ hostId, state, total }) => [labelsOf({ host: hosts.find(({ id }) => id === hostId)?.name ?? '', state }), total])),
+    gauge('cloud_instances', 'Machines by state and host; without a host: creations that failed.', each(instances, ({ hostId, state, total }) => [labelsOf({ host: hostNames.get(hostId ?? '') ?? '', state }), total])),
     gauge('cloud_users', 'Accounts by state.', Object.entries(users).map(([state, total]) => [labelsOf({ state }), total])),
     gauge('cloud_gate_closed', '1: users may not apply for machines because of the load.', [['', gate.closed ? 1 : 0]]),
     ...workFamilies(work, now),
@@ -65,27 +66,27 @@ type Measured = readonly [labels: Readonly<Record<string, string>>, sample: Host
 
 /** What is measured of a machine: a host, all of them as one, or a portal's own. */
 function machineFamilies(prefix: string, whose: string, machines: readonly Measured[]): Family[] {
-  const each = (value: (sample: HostSample) => number | null): Sample[] => machines.map(([labels, sample]) => [labelsOf(labels), sample === undefined ? null : value(sample)]);
-  const bytes = (key: 'memoryUsedMib' | 'memoryTotalMib' | 'memoryCachedMib' | 'swapUsedMib' | 'swapTotalMib'): Sample[] => each((sample) => (sample[key] === null ? null : sample[key] * mib));
+  const figures = (value: (sample: HostSample) => number | null): Iterable<Sample> => each(machines, ([labels, sample]) => [labelsOf(labels), sample === undefined ? null : value(sample)]);
+  const bytes = (key: 'memoryUsedMib' | 'memoryTotalMib' | 'memoryCachedMib' | 'swapUsedMib' | 'swapTotalMib'): Iterable<Sample> => figures((sample) => (sample[key] === null ? null : sample[key] * mib));
   const ratio = (percent: number | null): number | null => (percent === null ? null : percent / 100);
   const modes = machines.flatMap(([labels, sample]) => (sample === undefined ? [] : ([
-    ['user', sample.cpuUserPercent], ['system', sample.cpuSystemPercent], ['iowait', sample.cpuIowaitPercent], ['steal', sample.cpuStealPercent],
-  ] as const).map(([mode, percent]): Sample => [labelsOf({ ...labels, mode }), ratio(percent)])));
+    ['user', 'cpuUserPercent'], ['system', 'cpuSystemPercent'], ['iowait', 'cpuIowaitPercent'], ['steal', 'cpuStealPercent'],
+  ] as const).map(([mode, key]) => ({ labels, mode, percent: sample[key] }))));
   return [
-    gauge(`${prefix}_cpu_usage_ratio`, `CPU in use of ${whose}, 1 is all of it.`, each((sample) => ratio(sample.cpuPercent))),
-    gauge(`${prefix}_cpu_mode_ratio`, `What the CPU of ${whose} does, where that is known.`, modes),
+    gauge(`${prefix}_cpu_usage_ratio`, `CPU in use of ${whose}, 1 is all of it.`, figures((sample) => ratio(sample.cpuPercent))),
+    gauge(`${prefix}_cpu_mode_ratio`, `What the CPU of ${whose} does, where that is known.`, each(modes, ({ labels, mode, percent }) => [labelsOf({ ...labels, mode }), ratio(percent)])),
     gauge(`${prefix}_memory_used_bytes`, `Memory in use of ${whose}, without buffers and cache.`, bytes('memoryUsedMib')),
     gauge(`${prefix}_memory_total_bytes`, `Memory of ${whose}.`, bytes('memoryTotalMib')),
     gauge(`${prefix}_memory_cached_bytes`, `Buffers and cache of ${whose}.`, bytes('memoryCachedMib')),
     gauge(`${prefix}_swap_used_bytes`, `Swap in use of ${whose}, where that is known.`, bytes('swapUsedMib')),
     gauge(`${prefix}_swap_total_bytes`, `Swap of ${whose}, where that is known.`, bytes('swapTotalMib')),
-    gauge(`${prefix}_sample_timestamp_seconds`, `When ${whose} was last measured.`, each((sample) => sample.at / 1000)),
+    gauge(`${prefix}_sample_timestamp_seconds`, `When ${whose} was last measured.`, figures((sample) => sample.at / 1000)),
   ];
 }
 
 function poolFamilies(pools: Awaited<ReturnType<typeof selectPools>>): Family[] {
   const labelled = pools.map((pool) => [labelsOf({ pool: pool.name, pool_id: pool.id, shared: pool.shared ? 'yes' : 'no' }), pool] as const);
-  const measured = (value: (pool: (typeof pools)[number]) => number): Sample[] => labelled.map(([labels, pool]) => [labels, pool.sampledAt === null ? null : value(pool)]);
+  const measured = (value: (pool: (typeof pools)[number]) => number): Iterable<Sample> => each(labelled, ([labels, pool]) => [labels, pool.sampledAt === null ? null : value(pool)]);
   return [
     gauge('cloud_pool_capacity_bytes', 'Size of a storage pool.', measured((pool) => pool.capacityBytes)),
     gauge('cloud_pool_used_bytes', 'What is written in a storage pool.', measured((pool) => pool.capacityBytes - pool.availableBytes)),

@@ -6,7 +6,7 @@ import { selectInstanceFigures, type InstanceFigures } from '../../store/figures
 import { selectHostNames } from '../../store/hosts.ts';
 import { selectLatestInstanceSamples } from '../../store/samples.ts';
 import type { WebDeps } from '../deps.ts';
-import { gauge, labelsOf, type Family, type Sample } from './exposition.ts';
+import { each, gauge, labelsOf, type Family, type Sample } from './exposition.ts';
 
 const mib = 2 ** 20;
 const gib = 2 ** 30;
@@ -21,14 +21,22 @@ export async function instanceFamilies({ db, clock, config }: Pick<WebDeps, 'db'
   const hosts = new Map((await selectHostNames(db)).map((host) => [host.id, host.name]));
   for (let last = ''; ;) {
     const instances = await selectInstanceFigures(db, last, batch);
-    // a sample is written a moment after its tick: the last two or three ticks have the newest one
-    const samples = await selectLatestInstanceSamples(db, instances.map(({ subjectId }) => subjectId), now, 2.5 * config.pollIntervalMs);
+    const samples = await latestSamples(db, instances.map(({ subjectId }) => subjectId), now, config.pollIntervalMs);
     for (const instance of instances) rows.push({ labels: labelsOf({ instance_id: instance.id }), instance, sample: samples.get(instance.subjectId) });
     last = instances.at(-1)?.id ?? '';
     if (instances.length < batch) break;
     await setImmediate();
   }
   return familiesOf(rows, hosts);
+}
+
+/** Nearly all are of the last tick; the older ones are looked for only where that one has none. */
+async function latestSamples(db: WebDeps['db'], subjectIds: readonly number[], now: number, pollIntervalMs: number): Promise<Map<number, InstanceSample>> {
+  const latest = await selectLatestInstanceSamples(db, subjectIds, now, pollIntervalMs);
+  const missing = subjectIds.filter((id) => !latest.has(id));
+  const older = await selectLatestInstanceSamples(db, missing, now, 2.5 * pollIntervalMs);
+  for (const [id, sample] of older) latest.set(id, sample);
+  return latest;
 }
 
 function familiesOf(rows: readonly Row[], hosts: ReadonlyMap<string, string>): Family[] {
@@ -58,13 +66,4 @@ function familiesOf(rows: readonly Row[], hosts: ReadonlyMap<string, string>): F
     gauge('cloud_instance_network_transmitted_packets_per_second', 'Packets sent by a machine.', measured((sample) => sample.networkTransmitPacketsPerSecond)),
     gauge('cloud_instance_network_dropped_packets_per_second', 'Packets of a machine that were dropped, both ways.', measured((sample) => sample.networkDropsPerSecond)),
   ];
-}
-
-/** One at a time, as often as they are asked for: a list of each family would be hundreds of thousands of pairs. */
-function each<T>(rows: readonly T[], sampleOf: (row: T) => Sample): Iterable<Sample> {
-  return {
-    *[Symbol.iterator]() {
-      for (const row of rows) yield sampleOf(row);
-    },
-  };
 }

@@ -1,4 +1,5 @@
 // What runs out when: memory and storage by what is measured, and what is promised against what may be.
+import { setImmediate } from 'node:timers/promises';
 import { hostLimit, poolLimitGib } from '../../../model/capacity.ts';
 import { forecastFull, type DayValue, type Forecast } from '../../../model/forecast.ts';
 import type { StoragePool } from '../../../model/host.ts';
@@ -12,7 +13,7 @@ import { selectSeries, selectSeriesOf, type Series } from '../../../store/series
 import { selectSettings } from '../../../store/settings.ts';
 import { selectPools } from '../../../store/storage-pools.ts';
 import type { WebDeps } from '../../deps.ts';
-import { dayValues, forecastDays, loadLevels, quotaForecasts, type Resource } from '../../forecast/quota.ts';
+import { dayValues, forecastDays, loadLevels, quotaForecasts, resources, type Resource } from '../../forecast/quota.ts';
 
 const dayMs = 86_400_000;
 const mib = 2 ** 20;
@@ -52,16 +53,21 @@ export async function loadForecasts({ db, clock }: WebDeps): Promise<Forecasts> 
     of, name: null, capacity, used: all.at(-1)?.[resource] ?? 0, quotas: sum(quotas.map(({ quota }) => quota[resource])),
     forecast: forecastFull(dayValues(levels, all, resource), capacity, now),
   }));
-  return { measured: [...cluster, ...poolRows], promised, users: soonest(levels, quotas, now), localPools: pools.filter((pool) => !pool.shared).length };
+  return { measured: [...cluster, ...poolRows], promised, users: await soonest(levels, quotas, now), localPools: pools.filter((pool) => !pool.shared).length };
 }
 
 type Levels = Awaited<ReturnType<typeof loadLevels>>;
 
-function soonest(levels: Levels, quotas: readonly UserQuota[], now: number): Forecasts['users'] {
-  return quotas
-    .flatMap(({ userId, name, quota }) => quotaForecasts(levels, userId, quota, now).map(({ resource, forecast }) => ({ userId, name, resource, used: levels.users.get(userId)?.at(-1)?.[resource] ?? 0, quota: quota[resource], forecast })))
-    .sort((a, b) => a.forecast.at - b.forecast.at)
-    .slice(0, maxUsers);
+/** Of those who have half of a quota in use: whoever has less has time, and thousands of users are many forecasts. */
+async function soonest(levels: Levels, quotas: readonly UserQuota[], now: number): Promise<Forecasts['users']> {
+  const found: Forecasts['users'][number][] = [];
+  for (const { userId, name, quota } of quotas) {
+    const used = levels.users.get(userId)?.at(-1);
+    if (used === undefined || resources.every((resource) => used[resource] * 2 < quota[resource])) continue;
+    for (const { resource, forecast } of quotaForecasts(levels, userId, quota, now)) found.push({ userId, name, resource, used: used[resource], quota: quota[resource], forecast });
+    await setImmediate();
+  }
+  return found.sort((a, b) => a.forecast.at - b.forecast.at).slice(0, maxUsers);
 }
 
 function sumLevels(users: readonly (readonly Level[])[], moments: number): Level[] {
