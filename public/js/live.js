@@ -1,5 +1,7 @@
 // Keeps a page's figures fresh. One event stream brings the words of the cells that changed; ages are counted here, and
 // figures past two polling periods are marked as old whether the stream lives or not.
+import { post } from './app.js';
+
 const source = document.querySelector('[data-live-source]');
 const words = source?.dataset ?? {};
 const pollMs = Number(words.pollMs ?? 10_000);
@@ -106,6 +108,8 @@ function open() {
     }
     mark(true);
     showAges();
+    // the second frame begins when the first one is on the screen
+    if (data.confirm && !document.hidden) requestAnimationFrame(() => requestAnimationFrame(() => void post(`${words.liveSource}/painted`, { ticket: data.confirm }).catch(() => undefined)));
   });
   // the session is over: the next page asks for the login
   stream.addEventListener('end', () => { close(); mark(false); });

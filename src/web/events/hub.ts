@@ -13,6 +13,7 @@ import { formatFor } from '../format.ts';
 import { translator } from '../locales/index.ts';
 import { loadRows, rowWords, type MonitorRow } from '../monitor/rows.ts';
 import { clusterWords, hostLine, loadClusterState, loadHostLoads, type HostLoad } from '../resources/state.ts';
+import { LatencyMeter } from './latency.ts';
 import { Subscriptions, type Subscriber } from './subscriptions.ts';
 
 /** How soon a window sees a new state. Shorter: more statements; longer: "starting" stands there when it has started. */
@@ -34,7 +35,13 @@ export interface LiveRow {
   readonly gone?: true;
 }
 
-interface Sent { readonly rows: Map<string, string>; at: number }
+interface Sent {
+  readonly rows: Map<string, string>;
+  at: number;
+  /** of the newest sample, and of the last ticket for one */
+  sampleAt: number;
+  askedAt: number;
+}
 
 const tools = new Map(languages.map((language) => {
   const t = translator(language);
@@ -43,6 +50,7 @@ const tools = new Map(languages.map((language) => {
 
 export class EventsHub {
   readonly #deps: WebDeps;
+  readonly #latency: LatencyMeter;
   readonly #subscriptions = new Subscriptions();
   readonly #sent = new Map<Subscriber, Sent>();
   #timer: NodeJS.Timeout | undefined;
@@ -50,14 +58,15 @@ export class EventsHub {
   /** by performance.now() */
   #tickedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(deps: WebDeps) {
+  constructor(deps: WebDeps, latency = new LatencyMeter(deps)) {
     this.#deps = deps;
+    this.#latency = latency;
   }
 
   /** False: too many listen already. The first patch comes at once. */
   subscribe(subscriber: Subscriber): boolean {
     if (!this.#subscriptions.add(subscriber)) return false;
-    this.#sent.set(subscriber, { rows: new Map(), at: 0 });
+    this.#sent.set(subscriber, { rows: new Map(), at: 0, sampleAt: 0, askedAt: 0 });
     this.#schedule(0);
     return true;
   }
@@ -139,8 +148,13 @@ export class EventsHub {
       return true;
     });
     if (changed.length === 0 && now - sent.at < heartbeatMs) return;
+    const newest = Math.max(sent.sampleAt, ...changed.map((line) => line.at ?? 0));
+    // what a window opens with was measured before anybody looked
+    const confirm = sent.at > 0 && newest > sent.sampleAt ? this.#latency.offer(subscriber.userId, newest, sent.askedAt, now) : undefined;
+    if (confirm !== undefined) sent.askedAt = now;
     sent.at = now;
-    subscriber.send('patch', { now, rows: changed });
+    sent.sampleAt = newest;
+    subscriber.send('patch', { now, rows: changed, confirm });
   }
 }
 
