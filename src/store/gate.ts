@@ -18,8 +18,8 @@ export async function updateGate(db: Db, before: Gate, next: Gate, now: number):
   await db.execute("INSERT INTO gate (id, closed, since, reasons, checked_at) VALUES (1, 0, 0, '[]', 0) ON DUPLICATE KEY UPDATE id = id");
   const turning = next.turning === undefined || Object.keys(next.turning).length === 0 ? null : JSON.stringify(next.turning);
   const { affectedRows } = await db.execute(
-    'UPDATE gate SET closed = ?, since = ?, reasons = ?, checked_at = ?, turning = ? WHERE id = 1 AND closed = ? AND since = ? AND checked_at <= ?',
-    [next.closed ? 1 : 0, next.since, JSON.stringify(next.reasons), now, turning, before.closed ? 1 : 0, before.since, now],
+    'UPDATE gate SET closed = ?, since = ?, reasons = ?, checked_at = ?, turning = ? WHERE id = 1 AND closed = ? AND since = ?',
+    [next.closed ? 1 : 0, next.since, JSON.stringify(next.reasons), now, turning, before.closed ? 1 : 0, before.since],
   );
   return affectedRows === 1;
 }

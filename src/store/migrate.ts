@@ -23,17 +23,13 @@ export async function migrate(database: Database, options: MigrateOptions): Prom
   await create('CREATE TABLE IF NOT EXISTS transaction_marks (id BINARY(16) NOT NULL, made_at BIGINT NOT NULL, PRIMARY KEY (id), KEY transaction_marks_made_at (made_at))');
   await create('CREATE TABLE IF NOT EXISTS migrations (name VARCHAR(128) CHARACTER SET ascii NOT NULL, checksum CHAR(64) CHARACTER SET ascii NOT NULL, applied_at BIGINT NOT NULL, PRIMARY KEY (name))');
   await create('CREATE TABLE IF NOT EXISTS migration_lease (id TINYINT NOT NULL, owner CHAR(36) CHARACTER SET ascii NOT NULL, until BIGINT NOT NULL, PRIMARY KEY (id))');
+  // most starts find all of them done, and wait for nobody
+  if ((await selectMissing(database, options.directory, files)).length === 0) return [];
   const owner = randomUUID();
   await takeLease(database, owner);
   try {
-    const applied = new Map((await database.query<{ name: string; checksum: string }>('SELECT name, checksum FROM migrations')).map((row) => [row.name, row.checksum]));
     const ran: string[] = [];
-    for (const name of files) {
-      const sql = await readFile(`${options.directory}/${name}`, 'utf8');
-      const checksum = createHash('sha256').update(sql).digest('hex');
-      const before = applied.get(name);
-      if (before === checksum) continue;
-      if (before !== undefined) throw new Error(`migrations/${name} ran here with other contents: a migration that has run is never edited, add a new one`);
+    for (const { name, sql, checksum } of await selectMissing(database, options.directory, files)) {
       await create(sql);
       await database.execute('INSERT INTO migrations (name, checksum, applied_at) VALUES (?, ?, ?) ON DUPLICATE KEY UPDATE checksum = VALUES(checksum)', [name, checksum, Date.now()]);
       await database.execute('UPDATE migration_lease SET until = ? WHERE id = 1 AND owner = ?', [Date.now() + leaseMs, owner]);
@@ -44,6 +40,22 @@ export async function migrate(database: Database, options: MigrateOptions): Prom
   } finally {
     await database.execute('UPDATE migration_lease SET until = 0 WHERE id = 1 AND owner = ?', [owner]);
   }
+}
+
+interface MigrationFile { readonly name: string; readonly sql: string; readonly checksum: string }
+
+async function selectMissing(database: Database, directory: string, files: readonly string[]): Promise<MigrationFile[]> {
+  const applied = new Map((await database.query<{ name: string; checksum: string }>('SELECT name, checksum FROM migrations')).map((row) => [row.name, row.checksum]));
+  const missing: MigrationFile[] = [];
+  for (const name of files) {
+    const sql = await readFile(`${directory}/${name}`, 'utf8');
+    const checksum = createHash('sha256').update(sql).digest('hex');
+    const before = applied.get(name);
+    if (before === checksum) continue;
+    if (before !== undefined) throw new Error(`migrations/${name} ran here with other contents: a migration that has run is never edited, add a new one`);
+    missing.push({ name, sql, checksum });
+  }
+  return missing;
 }
 
 // DDL commits by itself; the transaction only keeps SET and CREATE on one connection. On MySQL Cluster two that make the same
@@ -76,7 +88,7 @@ async function takeLease(database: Database, owner: string): Promise<void> {
   await database.execute('INSERT INTO migration_lease (id, owner, until) VALUES (1, ?, 0) ON DUPLICATE KEY UPDATE id = id', [owner]);
   for (;;) {
     const now = Date.now();
-    const { affectedRows } = await database.execute('UPDATE migration_lease SET owner = ?, until = ? WHERE id = 1 AND until < ?', [owner, now + leaseMs, now]);
+    const { affectedRows } = await database.execute('UPDATE migration_lease SET owner = ?, until = ? WHERE id = 1 AND (until < ? OR owner = ?)', [owner, now + leaseMs, now, owner]);
     if (affectedRows === 1) return;
     await delay(200);
   }

@@ -59,6 +59,9 @@ export async function createPortalProcess(options: PortalProcessOptions): Promis
     TEST_CLOCK_OFFSET_MS: String(options.clockOffsetMs ?? 0), ...options.env,
   };
 
+  // a test that is interrupted leaves no portal behind
+  process.once('exit', () => child?.kill('SIGKILL'));
+
   const isReady = async (): Promise<boolean> => {
     const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
     await response?.text().catch(() => undefined);
@@ -93,7 +96,7 @@ export async function createPortalProcess(options: PortalProcessOptions): Promis
         started.stdout.resume();
         started.stderr.pipe(process.stderr, { end: false });
       }
-      for (const deadline = Date.now() + 60_000; !(await isReady()); await delay(100)) {
+      for (const deadline = Date.now() + 120_000; !(await isReady()); await delay(100)) {
         if (started.exitCode !== null || started.signalCode !== null) throw new Error(`portal ${options.name} ended with ${started.exitCode ?? started.signalCode} at its start`);
         if (Date.now() > deadline) throw new Error(`portal ${options.name} does not serve`);
       }
