@@ -21,7 +21,7 @@ describe('who may use the API', () => {
   /** ids of the user's own things, or of the cluster's, in the path */
   const target = (endpoint: Endpoint): string => {
     const id = { instances: records.instanceId, operations: records.operationId, images: records.imageId, flavours: records.flavourId, hosts: records.hostId, users: records.user.id,
-      moves: records.moveId, suggestions: records.suggestionId, recoveries: records.recoveryId }[endpoint.path.split('/')[1] ?? ''];
+      moves: records.moveId, suggestions: records.suggestionId, recoveries: records.recoveryId, incidents: records.incidentId }[endpoint.path.split('/')[1] ?? ''];
     return endpoint.path.replace(':id', id ?? crypto.randomUUID()) + ({ getAdmission: '?vcpus=1&memoryMib=128&diskGib=1', checkMove: `?instanceId=${records.instanceId}` }[endpoint.id] ?? '');
   };
   const ofOneUser = (endpoint: Endpoint): boolean => endpoint.path.includes(':id') && /^\/(?:instances|operations|tokens)\//.test(endpoint.path);

@@ -5,7 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { insertInstanceSamples } from '../../src/store/samples.ts';
 import { settingsGroups } from '../../src/store/settings.ts';
 import { selectOptionalInstance } from '../../src/store/instances.ts';
+import { say } from '../../src/errors.ts';
 import { insertFlavour } from '../../src/store/flavours.ts';
+import { insertIncidents } from '../../src/store/incidents.ts';
 import { loggedIn } from '../helpers/accounts.ts';
 import type { Asker } from './checked-client.ts';
 import { needsTwoHosts, startTestCloud, type TestCloud } from './cloud.ts';
@@ -219,12 +221,27 @@ describe('an instance’s life through the API', () => {
     await user.ok('GET', `/images/${cloud.image.id}`);
     const { items } = await admin.ok<Page<{ id: string; cpus: number; uri: string }>>('GET', '/hosts');
     assert.equal((await admin.ok<{ cpus: number }>('GET', `/hosts/${items[0]?.id}`)).cpus, 8);
+    await incidentsAreAcknowledged();
     const session = await cloud.api.session(await loggedIn(cloud.portal, 'user'));
     const { id } = await session.ok<{ id: string }>('POST', '/tokens', { body: { name: 'x' } });
     await session.ok('GET', '/tokens');
     await session.ok('DELETE', `/tokens/${id}`);
     assert.deepEqual(cloud.api.endpoints.filter((endpoint) => !needsTwoHosts(endpoint)).map((endpoint) => endpoint.id).filter((each) => !cloud.api.seen.has(each)), []);
   });
+
+  async function incidentsAreAcknowledged(): Promise<void> {
+    const incidentId = crypto.randomUUID();
+    const incident = { id: incidentId, ruleId: crypto.randomUUID(), condition: 'host.unreachable', subject: { kind: 'host' as const, id: crypto.randomUUID(), name: 'host1' }, severity: 'critical' as const };
+    await insertIncidents(cloud.portal.deps.db, [{ ...incident, sentence: say('alerts.said.host.unreachable', { subject: 'host1', reason: 'no route' }), openedAt: Date.now() }], Date.now());
+    const { items, total } = await admin.ok<Page<{ id: string; text: string }>>('GET', '/incidents?state=open&severity=critical&kind=host');
+    assert.deepEqual([total, items[0]?.id, items[0]?.text], [1, incidentId, 'Host host1 does not answer: no route']);
+    await user.refused(403, 'POST', `/incidents/${incidentId}/acknowledge`);
+    const taken = await admin.ok<{ state: string; note: string; acknowledgedBy: string }>('POST', `/incidents/${incidentId}/acknowledge`, { body: { note: 'a cable' } });
+    assert.deepEqual([taken.state, taken.note, taken.acknowledgedBy], ['acknowledged', 'a cable', cloud.admin.id]);
+    await admin.refused(409, 'POST', `/incidents/${incidentId}/acknowledge`);
+    assert.equal((await admin.ok<{ state: string }>('GET', `/incidents/${incidentId}`)).state, 'acknowledged');
+    await admin.refused(404, 'GET', `/incidents/${crypto.randomUUID()}`);
+  }
 
   async function firstInstance(): Promise<Instance> {
     const { items: [first] } = await user.ok<Page<Instance>>('GET', '/instances?search=first');

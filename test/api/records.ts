@@ -1,10 +1,12 @@
 // A portal without any hypervisor, and one of everything in its database: for tests of who may ask what.
+import { messageRuleId } from '../../src/model/alert-rule.ts';
 import type { Instance } from '../../src/model/instance.ts';
 import type { User } from '../../src/model/user.ts';
 import type { OperationDeps } from '../../src/operations/deps.ts';
 import { submitInstanceCreate } from '../../src/operations/instance-create.ts';
 import { insertFlavour } from '../../src/store/flavours.ts';
 import { insertHost, updateHostContact, updateHostFacts } from '../../src/store/hosts.ts';
+import { insertIncidents } from '../../src/store/incidents.ts';
 import { insertMove } from '../../src/store/moves.ts';
 import { claimHostRecovery } from '../../src/store/recoveries.ts';
 import { insertSuggestion } from '../../src/store/suggestions.ts';
@@ -34,6 +36,7 @@ export interface Records {
   readonly moveId: string;
   readonly suggestionId: string;
   readonly recoveryId: string;
+  readonly incidentId: string;
 }
 
 export async function makeRecords(options: TestPortalOptions = {}): Promise<Records> {
@@ -52,15 +55,16 @@ export async function makeRecords(options: TestPortalOptions = {}): Promise<Reco
 }
 
 /** What admins see of moves and failures. */
-async function makeHistory({ db, clock }: OperationDeps, instance: Instance, hostId: string): Promise<Pick<Records, 'moveId' | 'suggestionId' | 'recoveryId'>> {
-  const [moveId, suggestionId, recoveryId, toHostId, at] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID(), clock.now()];
+async function makeHistory({ db, clock }: OperationDeps, instance: Instance, hostId: string): Promise<Pick<Records, 'moveId' | 'suggestionId' | 'recoveryId' | 'incidentId'>> {
+  const [moveId, suggestionId, recoveryId, incidentId, toHostId, at] = [crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID(), crypto.randomUUID(), clock.now()];
   await insertMove(db, {
     id: moveId, instanceId: instance.id, instanceName: instance.name, userId: instance.userId, kind: 'live', withDisk: false, fromHostId: hostId, fromHostName: 'host1',
     toHostId, toHostName: 'host2', fromPoolId: null, toPoolId: null, trigger: 'admin', why: say('moves.why.admin'), batchId: null, actorId: null, createdAt: at,
   });
   await insertSuggestion(db, { id: suggestionId, instanceId: instance.id, fromHostId: hostId, toHostId, why: say('moves.why.admin'), gainPercent: 20, createdAt: at });
   await claimHostRecovery(db, { id: recoveryId, hostId, hostName: 'host1', drill: false, userId: null, forced: false, confirmedBy: null, seenAt: at, noticedAt: at, report: emptyReport });
-  return { moveId, suggestionId, recoveryId };
+  await insertIncidents(db, [{ id: incidentId, ruleId: messageRuleId, condition: 'message', subject: { kind: 'host', id: hostId, name: 'host1' }, severity: 'critical', sentence: say('recovery.alert.unfit', { host: 'host1', total: 2 }), openedAt: at }], at);
+  return { moveId, suggestionId, recoveryId, incidentId };
 }
 
 async function makeHost({ db, clock }: OperationDeps): Promise<string> {

@@ -4,6 +4,7 @@ import { admissionEndpoints } from './admission.ts';
 import { choiceEndpoints } from './choices.ts';
 import type { Endpoint } from './endpoint.ts';
 import { hostEndpoints } from './hosts.ts';
+import { incidentEndpoints } from './incidents.ts';
 import { instanceEndpoints } from './instances.ts';
 import { meEndpoints } from './me.ts';
 import { moveEndpoints } from './moves.ts';
@@ -25,6 +26,7 @@ export function apiEndpoints(deps: WebDeps): Endpoint[] {
     ...hostEndpoints(deps),
     ...recoveryEndpoints(deps),
     ...suggestionEndpoints(deps),
+    ...incidentEndpoints(deps),
     ...settingsEndpoints(deps),
     ...resourceEndpoints(deps),
     ...usageEndpoints(deps),

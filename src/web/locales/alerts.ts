@@ -268,6 +268,10 @@ export const alerts = defineMessages({
   'settings.alerts.timeZone': ['Time zone', '時區'],
   'settings.alerts.timeZone.hint': ['of quiet hours, the digest and the times in mails, e.g. Asia/Taipei', '用於靜音時段、每日摘要與郵件中的時間，例如 Asia/Taipei'],
 
+  'api.summary.listIncidents': ['Incidents, newest first', '事件，由新到舊'],
+  'api.summary.getIncident': ['One incident', '單一事件'],
+  'api.summary.acknowledgeIncident': ['Acknowledge an open incident, with a note', '確認未處理的事件，可附備註'],
+
   'audit.action.incident.acknowledge': ['acknowledge an incident', '確認事件'],
   'audit.action.alert-rule.create': ['add an alert rule', '新增警示規則'],
   'audit.action.alert-rule.change': ['change an alert rule', '變更警示規則'],
