@@ -2,6 +2,7 @@
 // whose owner is gone.
 // In batches of at most 500 rows, because a big DELETE fails on MySQL Cluster.
 import type { OperationDeps } from '../operations/deps.ts';
+import { deleteBackupsBefore } from '../store/backups.ts';
 import { purgeConsoleTickets } from '../store/console-tickets.ts';
 import { deleteExpiredIdempotencyKeys } from '../store/idempotency-keys.ts';
 import { deleteIncidentsResolvedBefore } from '../store/incidents.ts';
@@ -10,6 +11,7 @@ import { trimInstanceEvents } from '../store/instance-events.ts';
 import { deleteMovesEndedBefore } from '../store/moves.ts';
 import { deleteNotificationsBefore } from '../store/notifications.ts';
 import { deleteEndedOperations } from '../store/operations.ts';
+import { deleteOldPortals } from '../store/portals.ts';
 import { purgeRateLimits } from '../store/rate-limits.ts';
 import { deleteSampleSubject, selectOrphanSubjects } from '../store/sample-subjects.ts';
 import { deleteSamples } from '../store/samples.ts';
@@ -19,6 +21,8 @@ import { deleteSuggestionsEndedBefore } from '../store/suggestions.ts';
 import { deletePeriodsClosedBefore } from '../store/usage-periods.ts';
 import { usageKeptMs } from '../model/usage.ts';
 
+/** An admin who comes back from a week's leave still finds the portal that died. */
+const portalsKeptMs = 7 * 86_400_000;
 const batchRows = 500;
 /** How long an operation that has ended can be looked at. The audit log goes further back. */
 const operationsKeptMs = 90 * 86_400_000;
@@ -43,6 +47,8 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
     usagePeriods: await inBatches(signal, () => deletePeriodsClosedBefore(db, now - usageKeptMs, batchRows)),
     incidents: await inBatches(signal, () => deleteIncidentsResolvedBefore(db, now - movesKeptMs, batchRows)),
     notifications: await inBatches(signal, () => deleteNotificationsBefore(db, now - operationsKeptMs, batchRows)),
+    portals: await deleteOldPortals(db, portalsKeptMs),
+    backups: await inBatches(signal, () => deleteBackupsBefore(db, now - movesKeptMs, batchRows)),
     subjects: await purgeOrphanSubjects(),
   };
   log.info(counts, 'purged what had expired');
