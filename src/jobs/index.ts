@@ -11,6 +11,7 @@ import { createCollectMetrics } from './collect-metrics.ts';
 import { evaluateAlerts } from './evaluate-alerts.ts';
 import { evaluateGate } from './evaluate-gate.ts';
 import { createInspectHosts } from './inspect-hosts.ts';
+import { lookAtDatabase } from './look-at-database.ts';
 import { createHeartbeat, heartbeatMs } from './heartbeat.ts';
 import { createMeasurePortal } from './measure-portal.ts';
 import { purgeExpired } from './purge-expired.ts';
@@ -22,7 +23,7 @@ import { createSchedule, type Job, type Schedule } from './schedule.ts';
 import { sendDigest } from './send-digest.ts';
 import { createWatchHosts, defaultWatch } from './watch-hosts.ts';
 
-export type JobDeps = OperationDeps & { readonly config: Pick<Config, 'pollIntervalMs'>; readonly notify: NotifyDeps };
+export type JobDeps = OperationDeps & { readonly config: Pick<Config, 'pollIntervalMs' | 'databaseEngine'>; readonly notify: NotifyDeps };
 
 /** What runs by the wall clock runs once an hour. */
 const cronMs = 3_600_000;
@@ -58,6 +59,7 @@ export function createJobs(deps: JobDeps, portal: PortalIdentity): Schedule {
     // each delivery has a lease of its own
     { name: 'deliver-notifications', every: 5000, everywhere: true, run: async (signal) => void (await deliverDue(deps.notify, portal.leaseOwner, signal)) },
     { name: 'send-digest', every: 60_000, run: () => sendDigest(alerting) },
+    { name: 'look-at-database', every: 60_000, run: (signal) => lookAtDatabase(deps, deps.config.databaseEngine, signal) },
     { name: 'purge-expired', every: { cron: '23 * * * *' }, run: (signal) => purgeExpired(deps, signal) },
   ];
   for (const { name, every, everywhere } of jobs) if (everywhere !== true) jobPeriods.set(name, typeof every === 'number' ? every : cronMs);

@@ -155,9 +155,7 @@ async function insertMark(connection: SqlConnection, id: Buffer): Promise<boolea
   }
 }
 
-const batchRows = 500;
-
-/** Deletes at most one batch of the marks made before `before`, which nobody asks for any more; how many that were. */
-export async function purgeTransactionMarks(db: Db, before: number): Promise<number> {
-  return (await db.execute('DELETE FROM transaction_marks WHERE made_at < ? LIMIT ?', [before, batchRows])).affectedRows;
+/** Deletes at most `limit` of the marks made before `before`, which nobody asks for any more; how many that were. */
+export async function purgeTransactionMarks(db: Db, before: number, limit: number): Promise<number> {
+  return (await db.execute('DELETE FROM transaction_marks WHERE made_at < ? LIMIT ?', [before, limit])).affectedRows;
 }

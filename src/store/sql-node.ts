@@ -87,6 +87,11 @@ export class SqlNode {
     }
   }
 
+  /** One SELECT at this very node, once. */
+  async query<T extends object>(sql: string): Promise<T[]> {
+    return (await this.withConnection((run) => run(sql))) as unknown as T[];
+  }
+
   /** Waits for a free connection, but not at a node that is lost meanwhile. */
   #acquire(): Promise<mysql.PoolConnection> {
     return new Promise((resolve, reject) => {

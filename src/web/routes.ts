@@ -9,7 +9,9 @@ import { adminAvailabilityRoutes } from './admin/availability/routes.ts';
 import { adminBalancingRoutes } from './admin/balancing/routes.ts';
 import { adminCapsRoutes } from './admin/caps/routes.ts';
 import { adminDashboardRoutes } from './admin/dashboard/routes.ts';
+import { adminMonitoringRoutes } from './admin/monitoring/routes.ts';
 import { adminPortalRoutes } from './admin/portals/routes.ts';
+import { adminDatabaseRoutes } from './admin/database/routes.ts';
 import { adminDiscrepancyRoutes } from './admin/discrepancies/routes.ts';
 import { adminForecastRoutes } from './admin/forecast/routes.ts';
 import { adminFlavourRoutes } from './admin/flavours/routes.ts';
@@ -65,6 +67,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminOperationRoutes(deps),
     ...adminMoveRoutes(deps),
     ...adminMaintenanceRoutes(deps),
+    ...adminDatabaseRoutes(deps),
     ...adminDiscrepancyRoutes(deps),
     ...adminPortalRoutes(deps),
     ...adminMessageRoutes(deps),
@@ -81,6 +84,7 @@ export function allRoutes(deps: WebDeps): Route[] {
     ...adminThresholdRoutes(deps),
     ...adminPlacementRoutes(deps),
     ...adminBalancingRoutes(deps),
+    ...adminMonitoringRoutes(deps),
     ...adminCapsRoutes(deps),
     ...adminPriceRoutes(deps),
     ...adminSettingsRoutes(deps),

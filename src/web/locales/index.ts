@@ -16,6 +16,7 @@ import { charts } from './charts.ts';
 import { common } from './common.ts';
 import { consoleMessages } from './console.ts';
 import { contact } from './contact.ts';
+import { database } from './database.ts';
 import { forecast } from './forecast.ts';
 import { hostEvents } from './host-events.ts';
 import { hosts } from './hosts.ts';
@@ -27,6 +28,7 @@ import { instances } from './instances.ts';
 import { maintenance } from './maintenance.ts';
 import { migration } from './migration.ts';
 import { monitor } from './monitor.ts';
+import { monitoring } from './monitoring.ts';
 import { moves } from './moves.ts';
 import { operations } from './operations.ts';
 import { placement } from './placement.ts';
@@ -47,6 +49,7 @@ const areas: readonly Messages[] = [
   common,
   consoleMessages,
   contact,
+  database,
   forecast,
   hostEvents,
   hosts,
@@ -57,6 +60,7 @@ const areas: readonly Messages[] = [
   maintenance,
   migration,
   monitor,
+  monitoring,
   moves,
   operations,
   placement,
