@@ -5,7 +5,7 @@ NDB_SUITES='^test/(store|operations|pages|jobs)/|^test/schema\.test\.ts$'
 NDB_MEMORY_MIB=4000
 NDB_DISK_MIB=3000
 # What programs that were unpacked, not installed, need from Debian 12.
-PACKAGES_NDB_UNPACKED="zstd:zstd libaio1:/usr/lib/x86_64-linux-gnu/libaio.so.1 libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1"
+PACKAGES_NDB_UNPACKED="zstd:zstd mariadb-client:mariadb-dump libaio1:/usr/lib/x86_64-linux-gnu/libaio.so.1 libnuma1:/usr/lib/x86_64-linux-gnu/libnuma.so.1"
 
 why_no_ndb() { # why_no_ndb FOLDER: prints why no cluster can be started below it; nothing when one can
   local free
