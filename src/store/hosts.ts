@@ -2,7 +2,7 @@
 import { AppError, say } from '../errors.ts';
 import type { HostShare } from '../model/capacity.ts';
 import type { FenceProof, Host } from '../model/host.ts';
-import { containing } from './columns.ts';
+import { containing, isAscii } from './columns.ts';
 import { isDuplicateKey, type Database, type Db, type SqlValue } from './db.ts';
 import { insertSampleSubject } from './sample-subjects.ts';
 
@@ -106,6 +106,7 @@ export async function selectHostsByIds(db: Db, ids: readonly string[]): Promise<
 
 /** A page of them by name, and how many there are. `search`: part of a name. */
 export async function selectHostsPage(db: Db, { page, pageSize, search = '' }: { readonly page: number; readonly pageSize: number; readonly search?: string }): Promise<{ hosts: Host[]; total: number }> {
+  if (!isAscii(search)) return { hosts: [], total: 0 };
   const where = search === '' ? '' : 'WHERE name LIKE ?';
   const like = search === '' ? [] : [containing(search)];
   const [rows, [count]] = await Promise.all([
