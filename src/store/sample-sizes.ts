@@ -1,17 +1,21 @@
 // How much room measured values take: the tables as a whole by what the engine says, and a few owners of each kind counted.
 import { sampleTables, type KindSample, type MeasuredKind, type SampleTable, type TableSize } from '../model/sample-size.ts';
-import type { Db } from './db.ts';
+import type { Database, Db } from './db.ts';
 
 /** NDB tells rows' own bytes only; its hash and ordered index take these, measured. */
 const ndbIndexBytes = 35;
 
-/** Of NDB, one copy; each replica is one. The figures of a table may be some minutes old. */
-export async function selectTableSizes(db: Db): Promise<Record<SampleTable, TableSize>> {
-  const rows = await db.query<{ name: SampleTable; engine: string; n: number | null; bytes: number | null }>(
-    `SELECT table_name AS name, engine AS engine, table_rows + 0.0e0 AS n, data_length + index_length + 0.0e0 AS bytes
-     FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN (?)`,
-    [sampleTables],
-  );
+/** Of NDB, one copy; each replica is one. */
+export async function selectTableSizes(db: Database): Promise<Record<SampleTable, TableSize>> {
+  const rows = await db.transaction(async (tx) => {
+    // MySQL gives figures of up to a day ago otherwise; MariaDB has no such variable, and takes this for a comment
+    await tx.query('SET /*!80000 SESSION information_schema_stats_expiry = 0, */ @fresh = 1');
+    return tx.query<{ name: SampleTable; engine: string; n: number | null; bytes: number | null }>(
+      `SELECT table_name AS name, engine AS engine, table_rows + 0.0e0 AS n, data_length + index_length + 0.0e0 AS bytes
+       FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name IN (?)`,
+      [sampleTables],
+    );
+  });
   const sizes = new Map(rows.map((row) => [row.name, { rows: row.n ?? 0, bytes: (row.bytes ?? 0) + (/^ndb/i.test(row.engine) ? ndbIndexBytes * (row.n ?? 0) : 0) }]));
   return record((table) => sizes.get(table) ?? { rows: 0, bytes: 0 });
 }
