@@ -25,7 +25,7 @@ export const portals = defineMessages({
   'portals.state.up': ['up', '運作中'],
   'portals.state.stopped': ['stopped', '已停止'],
   'portals.state.gone': ['gone', '失去回應'],
-  'portals.seen': ['seen {{age}}', '最後回報：{{age}}'],
+  'portals.seen': ['seen {{age}} ago', '{{age}}前回報'],
   'portals.forget': ['Forget', '移除'],
   'portals.forget-one': ['Forget the portal {{name}}', '移除入口伺服器 {{name}}'],
   'portals.forgotten': ['The portal {{name}} was removed from the list.', '已從清單移除入口伺服器 {{name}}。'],
