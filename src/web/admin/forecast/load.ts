@@ -18,7 +18,7 @@ import { dayValues, forecastDays, loadLevels, quotaForecasts, resources, type Re
 const dayMs = 86_400_000;
 const mib = 2 ** 20;
 /** Local pools that are looked at: the fullest. A thousand hosts have one each, and most are of no interest. */
-const maxLocalPools = 50;
+export const maxLocalPools = 50;
 const maxUsers = 50;
 
 export interface ForecastRow {
