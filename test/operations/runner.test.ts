@@ -179,6 +179,31 @@ describe('the runner', () => {
     await runner.stop();
   });
 
+  it('tells a dead runner by its lease standing still, though its clock was an hour ahead', async () => {
+    const notes: string[] = [];
+    const id = await submit();
+    const since = Date.now();
+    await deps.db.execute("UPDATE operations SET state = 'running', lease_owner = ?, lease_until = ? WHERE id = ?", [randomUUID(), since + 3_600_000, id]);
+    const runner = start(definitionOf((words) => void notes.push(words)), { times: { ...quick.times, leaseMs: 500 } });
+    await until(id, ended);
+    assert.ok(Date.now() - since >= 500);
+    assert.deepEqual(notes, ['run a', 'run b', 'run c', 'done']);
+    await runner.stop();
+  });
+
+  it('leaves alone what one holds whose clock is almost five seconds behind', async () => {
+    const notes: string[] = [];
+    const [id, behind] = [await submit(), randomUUID()];
+    const renew = (): Promise<unknown> => deps.db.execute("UPDATE operations SET state = 'running', lease_owner = ?, lease_until = ? WHERE id = ?", [behind, Date.now() - 4800 + 500, id]);
+    await renew();
+    const runner = start(definitionOf((words) => void notes.push(words)), { times: { ...quick.times, leaseMs: 500 } });
+    for (const end = Date.now() + 1500; Date.now() < end; await delay(100)) await renew();
+    assert.deepEqual(notes, []);
+    await until(id, ended);
+    assert.deepEqual(notes, ['run a', 'run b', 'run c', 'done']);
+    await runner.stop();
+  });
+
   it('goes on undoing what a dead runner began to undo', async () => {
     const notes: string[] = [];
     const id = await submit();
