@@ -8,7 +8,7 @@ import { balance } from './balance.ts';
 import { checkInHosts } from './check-in-hosts.ts';
 import { createCheckHosts } from './check-hosts.ts';
 import { createCollectMetrics } from './collect-metrics.ts';
-import { evaluateAlerts } from './evaluate-alerts.ts';
+import { createEvaluateAlerts } from './evaluate-alerts.ts';
 import { evaluateGate } from './evaluate-gate.ts';
 import { createInspectHosts } from './inspect-hosts.ts';
 import { lookAtDatabase } from './look-at-database.ts';
@@ -55,7 +55,7 @@ export function createJobs(deps: JobDeps, portal: PortalIdentity): Schedule {
     { name: 'reconcile-usage', every: 600_000, run: (signal) => reconcileUsage(deps, signal) },
     { name: 'balance', every: 60_000, run: () => balance(deps, deps.config) },
     { name: 'roll-up-samples', every: 60_000, run: (signal) => rollUpSamples(deps, signal) },
-    { name: 'evaluate-alerts', every: 30_000, run: () => evaluateAlerts(alerting) },
+    { name: 'evaluate-alerts', every: 30_000, run: createEvaluateAlerts(alerting) },
     // each delivery has a lease of its own
     { name: 'deliver-notifications', every: 5000, everywhere: true, run: async (signal) => void (await deliverDue(deps.notify, portal.leaseOwner, signal)) },
     { name: 'send-digest', every: 60_000, run: () => sendDigest(alerting) },

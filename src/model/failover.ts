@@ -224,15 +224,20 @@ export const restartsElsewhere = (instance: Instance): boolean => instance.ha &&
 export const isLostHost = ({ state }: Pick<Host, 'state'>): boolean => state === 'unreachable' || state === 'fenced';
 
 /** For each host that is not lost: if it died now too, what would and what would not fit. */
-export function nMinusOne({ fleet, settings, instances }: Pick<FailoverInput, 'fleet' | 'settings' | 'instances'>): HostLoss[] {
+export function nMinusOne(input: Pick<FailoverInput, 'fleet' | 'settings' | 'instances'>): HostLoss[] {
+  return [...eachHostLoss(input)];
+}
+
+/** The same one by one: of a thousand hosts it takes seconds, and who serves pages meanwhile looks up in between. */
+export function* eachHostLoss({ fleet, settings, instances }: Pick<FailoverInput, 'fleet' | 'settings' | 'instances'>): Generator<HostLoss> {
   const lost = fleet.hosts.filter(isLostHost).map(({ id }) => id);
-  return fleet.hosts.filter((host) => !isLostHost(host)).map((host) => {
+  for (const host of fleet.hosts.filter((each) => !isLostHost(each))) {
     const deadHostIds = new Set([...lost, host.id]);
     const there = instances.filter((instance) => instance.hostId !== null && deadHostIds.has(instance.hostId) && isRunning(instance));
     const { placed, unfit } = chosenAssignment({ fleet, settings, instances, deadHostIds, which: restartsElsewhere });
-    return {
+    yield {
       host, restarts: placed.length + unfit.length, withoutHa: there.filter((instance) => !instance.ha).length,
       unfit: unfit.map(({ instance, reasons }) => ({ instance, reasons: reasons() })),
     };
-  });
+  }
 }

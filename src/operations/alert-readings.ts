@@ -17,7 +17,7 @@ import { selectPools } from '../store/storage-pools.ts';
 import { loadNMinusOne } from './n-minus-1.ts';
 
 /** Offenders of one rule that are looked at: one incident each up to StepLimits.mostOpen, the rest is a number. */
-const mostOffenders = 30_000;
+const mostOffenders = 5000;
 /** A value is the mean of this long. Shorter: one busy sample rings; longer: "for 0 seconds" takes as long. */
 const leastWindowMs = 60_000;
 /** A portal counts as away after this without a sign of life. */
@@ -30,6 +30,8 @@ export interface ReadingDeps {
   readonly pollIntervalMs: number;
   /** how often each job is due, milliseconds; one that is not named cannot be late */
   readonly jobPeriods: ReadonlyMap<string, number>;
+  /** instead of looking anew each time: with a thousand hosts that takes seconds of CPU */
+  readonly nMinusOne?: typeof loadNMinusOne;
 }
 
 type Readings = Map<string, Reading>;
@@ -143,7 +145,7 @@ async function readState(situation: Situation, condition: StateCondition): Promi
       return found.map(({ id, kind, createdAt }) => bad({ kind: 'operation', id, name: kind }, { since: createdAt, detail: { kind: `$operations.kind.${kind}` } }));
     }
     case 'cluster.n-minus-1': {
-      const { worst, verdict } = await loadNMinusOne(db, now);
+      const { worst, verdict } = await (situation.nMinusOne ?? loadNMinusOne)(db, now);
       return verdict === 'at-risk' && worst !== null ? [bad(clusterSubject, { detail: { host: worst.host.name, total: worst.unfit.length } })] : [];
     }
     case 'cluster.gate': {
