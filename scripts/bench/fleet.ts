@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { selectHosts } from '../../src/store/hosts.ts';
-import type { Db, SqlValue } from '../../src/store/db.ts';
+import type { Database, Db, SqlValue } from '../../src/store/db.ts';
 import { makeUser } from '../../test/helpers/accounts.ts';
 
 export interface FleetHost { readonly index: number; readonly uri: string; readonly guests: readonly string[] }
@@ -59,7 +59,7 @@ async function insertRows(db: Db, table: string, columns: readonly string[], row
 }
 
 /** Hosts, one shared pool, and a user's running instances. */
-export async function seedFleet(db: Db, fleet: Fleet): Promise<void> {
+export async function seedFleet(db: Database, fleet: Fleet): Promise<void> {
   const now = Date.now();
   const user = await makeUser(db, 'bench');
   const hostIds = fleet.hosts.map(() => randomUUID());

@@ -1,6 +1,6 @@
-// The polling tick of the portal in a process of its own: tick-collector.ts DATABASE_URL. Reads "tick" or "turns" a line, does
-// one tick with all that belongs to it, answers with JSON. "turns" watches the event loop, which costs CPU, and so is a
-// round of its own.
+// The polling tick of the portal in a process of its own: tick-collector.ts DATABASE_URL [POLL_MS DETAIL_MS]. Reads a word a line, does
+// one tick with all that belongs to it, answers with JSON. "tick": as the portal does it; "collect": without the admission
+// gate, which is moved with it; "turns": watching the event loop, which costs CPU, and so is a round of its own.
 import { setMaxListeners } from 'node:events';
 import { createInterface } from 'node:readline';
 import { systemClock as clock } from '../../src/clock.ts';
@@ -18,17 +18,18 @@ const deps = { db, hosts, clock, log: createLog('silent') };
 const known = await selectHosts(db);
 hosts.sync(known);
 for (const { id } of known) await hosts.host(id).ready({ timeoutMs: 60_000 });
-const collect = createCollectMetrics(deps, { pollIntervalMs: 10_000 });
+const [pollIntervalMs = 10_000, detailIntervalMs = 60_000] = process.argv.slice(3).map(Number);
+const collect = createCollectMetrics(deps, { pollIntervalMs, detailIntervalMs });
 const never = new AbortController().signal;
 setMaxListeners(0, never);
 
 export interface Tick { readonly wallMs: number; readonly cpuMs: number; readonly rssMib: number }
 export interface Turns { readonly longestTurnMs: number; readonly longestTurnCpuMs: number }
 
-async function tick(): Promise<Tick> {
+async function tick(withGate = true): Promise<Tick> {
   const [began, used] = [performance.now(), process.cpuUsage()];
   await collect(never);
-  await evaluateGate(deps);
+  if (withGate) await evaluateGate(deps);
   const { user, system } = process.cpuUsage(used);
   return { wallMs: performance.now() - began, cpuMs: (user + system) / 1000, rssMib: process.memoryUsage.rss() / 2 ** 20 };
 }
@@ -53,7 +54,7 @@ async function turns(): Promise<Turns> {
 
 process.stdout.write(`${JSON.stringify({ hosts: known.length })}\n`);
 for await (const line of createInterface({ input: process.stdin })) {
-  process.stdout.write(`${JSON.stringify(line === 'turns' ? await turns() : await tick())}\n`);
+  process.stdout.write(`${JSON.stringify(line === 'turns' ? await turns() : await tick(line === 'tick'))}\n`);
 }
 await hosts.close();
 await db.close();

@@ -1,9 +1,11 @@
 // One polling tick: hosts side by side, a deadline each. A host that is dead or frozen slows nothing but itself.
 import type { Host } from '../model/host.ts';
+import { clusterOwnerId } from '../model/metric.ts';
 import { deviceNumbers } from '../model/metrics.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { selectHostPools, selectHosts } from '../store/hosts.ts';
 import { selectPolledInstances } from '../store/instances.ts';
+import { insertSampleSubject } from '../store/sample-subjects.ts';
 import { selectPools } from '../store/storage-pools.ts';
 import { observeInstances } from './observe-instances.ts';
 import { inPace } from './pace.ts';
@@ -26,6 +28,7 @@ export interface CollectOptions { readonly pollIntervalMs: number; /** between t
 export function createCollectMetrics(deps: CollectDeps, { pollIntervalMs, detailIntervalMs = 60_000 }: CollectOptions): (signal: AbortSignal) => Promise<void> {
   const readings = new Map<string, HostReadings>();
   const unmeasured = new Set<string>();
+  let clusterSubject: number | undefined;
   const pools = createPoolPolls(deps, pollIntervalMs);
   const deadlineMs = Math.max(shortestDeadlineMs, Math.min(longestDeadlineMs, pollIntervalMs * 0.8));
   // hosts take turns with their dear readings, so that each tick costs the same
@@ -75,7 +78,8 @@ export function createCollectMetrics(deps: CollectDeps, { pollIntervalMs, detail
     // who was silent the last time takes nobody's place
     const silent = asked.filter((host) => unmeasured.has(host.id)).map(poll);
     await Promise.all([inPace(asked.filter((host) => !unmeasured.has(host.id)), pace, poll), ...silent]);
-    if (!signal.aborted) await summary.write(deps, writer, poolTick.pools());
+    clusterSubject ??= await insertSampleSubject(deps.db, clusterOwnerId, deps.clock.now());
+    if (!signal.aborted) await summary.write(deps, writer, poolTick.pools(), clusterSubject);
     await writer.finish();
   };
 }

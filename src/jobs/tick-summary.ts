@@ -1,10 +1,8 @@
 // What one tick says of the cluster as a whole: its samples, and who takes most of what.
 import type { Host, StoragePool } from '../model/host.ts';
-import { clusterOwnerId } from '../model/metric.ts';
 import { clusterSample, type HostSample } from '../model/metrics.ts';
 import { TopList, topHosts, topInstances, topMeasures, type TopLists, type TopMeasure } from '../model/top-list.ts';
-import { insertSampleSubject } from '../store/sample-subjects.ts';
-import { upsertSnapshot } from '../store/snapshots.ts';
+import { upsertSnapshots } from '../store/snapshots.ts';
 import type { CollectDeps } from './collect-metrics.ts';
 import type { PolledHost } from './poll-host.ts';
 import type { SampleWriter } from './sample-writer.ts';
@@ -37,19 +35,16 @@ export class TickSummary {
     addTo(this.#top.hosts, host.id, { cpu: [sample.cpuPercent, sample.at], memory: [memory, sample.at], disk: disk.value, network: network.value });
   }
 
-  async write(deps: CollectDeps, writer: SampleWriter, pools: readonly StoragePool[]): Promise<void> {
-    const at = deps.clock.now();
-    const subjectId = await insertSampleSubject(deps.db, clusterOwnerId, at);
+  /** `subjectId` is the cluster's. */
+  async write({ db, clock }: CollectDeps, writer: SampleWriter, pools: readonly StoragePool[], subjectId: number): Promise<void> {
+    const at = clock.now();
     writer.hosts.add([clusterSample(this.#hosts, subjectId, at)]);
     // what hosts have for themselves counts where nothing is shared
     const shared = pools.some((pool) => pool.shared) ? pools.filter((pool) => pool.shared) : pools;
     const told = shared.filter((pool) => pool.sampledAt !== null && at - pool.sampledAt <= poolMaxAgeMs);
     const sum = (key: 'capacityBytes' | 'availableBytes'): number => told.reduce((total, pool) => total + pool[key], 0);
     if (told.length > 0) writer.pools.add([{ subjectId, at, capacityBytes: sum('capacityBytes'), availableBytes: sum('availableBytes') }]);
-    await Promise.all([
-      upsertSnapshot(deps.db, topInstances, entriesOf(this.#top.instances), at),
-      upsertSnapshot(deps.db, topHosts, entriesOf(this.#top.hosts), at),
-    ]);
+    await upsertSnapshots(db, [[topInstances, entriesOf(this.#top.instances)], [topHosts, entriesOf(this.#top.hosts)]], at);
   }
 }
 

@@ -13,12 +13,20 @@ export interface Snapshot<T> {
 
 /** Writes it, unless a newer one is there: two portals may write by turns. */
 export async function upsertSnapshot(db: Db, name: string, value: unknown, at: number): Promise<void> {
-  const column = jsonToColumn(value);
-  if (column.length > maxBytes) throw new RangeError(`the snapshot ${name} has ${column.length} bytes; ${maxBytes} fit`);
+  await upsertSnapshots(db, [[name, value]], at);
+}
+
+/** The same of several that were found out together: [name, value]. */
+export async function upsertSnapshots(db: Db, snapshots: readonly (readonly [name: string, value: unknown])[], at: number): Promise<void> {
+  const rows = snapshots.map(([name, value]) => {
+    const column = jsonToColumn(value);
+    if (column.length > maxBytes) throw new RangeError(`the snapshot ${name} has ${column.length} bytes; ${maxBytes} fit`);
+    return [name, at, column];
+  });
   await db.execute(
-    `INSERT INTO snapshots (name, at, value) VALUES (?, ?, ?)
+    `INSERT INTO snapshots (name, at, value) VALUES ${rows.map(() => '(?, ?, ?)').join(', ')}
      ON DUPLICATE KEY UPDATE value = IF(at <= VALUES(at), VALUES(value), value), at = GREATEST(at, VALUES(at))`,
-    [name, at, column],
+    rows.flat(),
   );
 }
 
