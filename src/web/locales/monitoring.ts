@@ -10,7 +10,7 @@ export const monitoring = defineMessages({
   ],
   'monitoring.room': ['Room in the database', '資料庫所占空間'],
   'monitoring.now': ['Measured values now', '目前的測量值'],
-  'monitoring.full': ['With {{hosts}} hosts and {{instances}} machines, when all tiers are full', '{{hosts}} 台主機與 {{instances}} 台虛擬機器，各層存滿時'],
+  'monitoring.full': ['When all tiers of the hosts ({{hosts}}) and machines ({{instances}}) of now are full', '目前的主機（{{hosts}} 台）與虛擬機器（{{instances}} 台）各層存滿時'],
   'monitoring.most': ['At most, whatever is measured', '無論測得何值的上限'],
   'monitoring.room-explained': [
     'With indexes, by what the database says of its tables, which may be some minutes old; of MySQL Cluster one copy, and each replica keeps one. More hosts and machines take more; time alone does not.',
