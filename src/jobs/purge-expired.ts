@@ -59,6 +59,8 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
       if (signal.aborted) break;
       await deleteSamples(db, id);
       await deleteSampleSubject(db, id);
+      // what a roll-up wrote meanwhile; without a subject there can be no more
+      await deleteSamples(db, id);
     }
     return orphans.length;
   }
