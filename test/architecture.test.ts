@@ -24,7 +24,7 @@ const folders: Record<string, { imports: string[]; packages: string[] }> = {
   },
 };
 // XML, the wire and child processes are libvirt's; the model does no I/O at all
-const builtinsOnlyFor: Record<string, string[]> = { 'node:net': ['libvirt', 'console', 'web'], 'node:tls': ['libvirt'], 'node:child_process': ['libvirt', 'fencing', 'operations'] };
+const builtinsOnlyFor: Record<string, string[]> = { 'node:net': ['libvirt', 'console', 'web', 'store'], 'node:tls': ['libvirt'], 'node:child_process': ['libvirt', 'fencing', 'operations'] };
 const wires = new Set(['main.ts', 'app.ts', 'admin.ts']);
 
 interface Import { readonly from: string; readonly to: string; readonly specifier: string; readonly typeOnly: boolean }
