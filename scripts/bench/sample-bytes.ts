@@ -23,8 +23,7 @@ async function measure(load: Load): Promise<{ readonly total: number; readonly r
   const database = await createTestDatabase();
   try {
     const subjects = Array.from({ length: instances }, (_, index) => index + 1);
-    // hours of the day before last go when the day is rolled up, late in the day after: up to two more days of them are there
-    await fillTiers(database.db, load, subjects, now, { ...keep, minuteDays: keep.minuteDays + 1 });
+    await fillTiers(database.db, load, subjects, now, keep);
     for (let at = now - 120 * 60_000 + 60_000; at <= now; at += 60_000) {
       const value = (metric: 'instance.disk-read' | 'instance.disk-write', subject: number): number => valueAt(load, subject, metric, at);
       await insertDeviceSamples(database.db, subjects.flatMap((subject) => [0, 16].map((device) => ({

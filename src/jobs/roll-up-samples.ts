@@ -19,8 +19,8 @@ interface Spread { readonly fromMinute: number; readonly minutes: number }
 const hourSpread: Spread = { fromMinute: 0, minutes: 45 };
 /** From one o'clock, when the hours before midnight are there. */
 const daySpread: Spread = { fromMinute: 60, minutes: 1200 };
-/** Subjects of one read and one transaction: three thousand samples, about a hundred chunks. */
-const batchSubjects = 8;
+/** Subjects of one read and one transaction: 1,500 samples, some 50 chunks. More keep the event loop for longer at a time. */
+const batchSubjects = 4;
 /** Subjects of one run: after a pause of the portals the rest waits for the next. */
 const runSubjects = 2000;
 /** Days that are made up for: older hours are not kept anyway. */

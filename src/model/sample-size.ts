@@ -51,7 +51,7 @@ export function fullRows(kind: MeasuredKind, { metrics: kept, devices }: { reado
     instance_samples: kind === 'instance' ? slotsOfTurn.samples : 0,
     device_samples: slotsOfTurn.devices * devices,
     pool_samples: kind === 'pool' ? slotsOfTurn.samples : 0,
-    sample_hours: kept * 24 * (keep.minuteDays + 2),
+    sample_hours: kept * 24 * (keep.minuteDays + 1),
     sample_days: kept * (keep.quarterDays + 1),
   };
 }

@@ -48,8 +48,8 @@ describe('the page of monitoring', () => {
     await rollUpSamples({ db, clock: { now: () => start + hourMs + 3_000_000 }, log: createLog('silent') }, new AbortController().signal);
     const { text } = await admin.get('/admin/monitoring');
     assertShows(text, /360 \/ 720/);
-    // three metrics: CPU, memory, up; four days of hours at most with the day that is not made yet
-    assertShows(text, /3 \/ 288/);
+    // three metrics: CPU, memory, up; hours go once a day, so that there are three days of them at most
+    assertShows(text, /3 \/ 216/);
     assertShows(text, /0 \/ 1,098/);
   });
 
