@@ -8,8 +8,6 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const files = {
   'tabler/tabler.min.css': '@tabler/core/dist/css/tabler.min.css',
   'tabler/tabler.min.js': '@tabler/core/dist/js/tabler.min.js',
-  'uplot/uPlot.min.css': 'uplot/dist/uPlot.min.css',
-  'uplot/uPlot.esm.js': 'uplot/dist/uPlot.esm.js',
   'novnc/core': '@novnc/novnc/core',
   'novnc/vendor': '@novnc/novnc/vendor',
 };
