@@ -70,6 +70,7 @@ export function digestLetter(digest: DigestContent, rules: ReadonlyMap<string, A
       t('alerts.digest.hosts', { up: hosts.up, total: hosts.total }), t('alerts.digest.instances', { running: instances.running, total: instances.total }),
       t('alerts.digest.remaining', { vcpus: number.format(remaining.vcpus), memory: number.format(Math.round(remaining.memoryMib / 1024)), disk: number.format(remaining.diskGib) }),
       ...(digest.failedOperations > 0 ? [t('alerts.digest.failed', { total: digest.failedOperations })] : []),
+      ...(digest.lastBackupAt === null ? [] : [t('alerts.digest.backup', { at: localTime(digest.lastBackupAt, timeZone).text })]),
     ],
     ...(digest.outlook.length === 0 ? [] : [digest.outlook.map((sentence) => sentenceText(t, sentence))]),
     [`${t('alerts.mail.all')}: ${publicUrl}${paths.adminPage('alerts')}`],

@@ -120,6 +120,9 @@ export const alerts = defineMessages({
   'alerts.digest.hosts': ['Hosts that answer: {{up}} of {{total}}', '正常回應的主機：{{up}} / {{total}}'],
   'alerts.digest.instances': ['Running machines: {{running}} of {{total}}', '執行中的虛擬機器：{{running}} / {{total}}'],
   'alerts.digest.remaining': ['Room for new machines: {{vcpus}} vCPUs, {{memory}} GiB of memory, {{disk}} GiB of disk', '可供新虛擬機器使用：{{vcpus}} vCPU、記憶體 {{memory}} GiB、磁碟 {{disk}} GiB'],
+  'alerts.digest.full': ['{{what}}: all in use.', '{{what}}：已全部用盡。'],
+  'alerts.digest.runs-out': ['{{what}}: full around {{at}}, hardly before {{earliest}}.', '{{what}}：約在 {{at}} 用盡，不太可能早於 {{earliest}}。'],
+  'alerts.digest.backup': ['Last backup of the database: {{at}}', '資料庫最近一次備份：{{at}}'],
   'alerts.digest.failed': ['Operations that failed: {{total}}', '失敗的作業：{{total}} 件'],
 
   'alerts.severity': ['Severity', '嚴重程度'],

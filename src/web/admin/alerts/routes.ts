@@ -27,6 +27,8 @@ export function adminAlertRoutes(deps: WebDeps): Route[] {
     { method: 'get', path: '/admin/alerts/rules', ...admin, handler: listRules(deps) },
     { method: 'get', path: '/admin/alerts/rules/new', ...admin, handler: newRule(deps) },
     { method: 'post', path: '/admin/alerts/rules', ...admin, audit: 'alert-rule.create', handler: createRule(deps) },
+    // where a change of language on that page leads
+    { method: 'get', path: '/admin/alerts/rules/preview', ...admin, handler: (_req, res) => res.redirect(303, `${paths.adminPage('alerts')}/rules`) },
     { method: 'post', path: '/admin/alerts/rules/preview', ...admin, handler: preview(deps) },
     { method: 'get', path: '/admin/alerts/rules/:id', ...admin, handler: showRule(deps) },
     { method: 'post', path: '/admin/alerts/rules/:id', ...admin, audit: 'alert-rule.change', handler: changeRule(deps) },
