@@ -107,7 +107,7 @@ async function notCreated(tx: Db, { operation, now }: OperationEnd, error: Sente
   const instance = await selectOptionalInstance(tx, id);
   if (instance === undefined || instance.operationId !== operation.id || instance.hostId === null || instance.poolId === null) return;
   await releaseReservation(tx, { userId: instance.userId, hostId: instance.hostId, poolId: instance.poolId, size: instance });
-  await closeUsagePeriod(tx, id, now);
+  await closeUsagePeriod(tx, instance, now);
   const problem = error ?? say('operations.create.cancelled');
   await releaseInstance(tx, id, operation.id, { state: 'failed', hostId: null, poolId: null, problem }, now);
   const sentence = error === null ? say('operations.diary.instance-create.cancelled') : say('operations.diary.instance-create.failed');

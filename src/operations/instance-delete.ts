@@ -85,7 +85,7 @@ async function release(run: StepRun): Promise<void> {
     const { hostId, poolId, userId } = current;
     // a failed one gave its reservation back when it failed
     if (hostId !== null && poolId !== null) await releaseReservation(tx, { userId, hostId, poolId, size: current });
-    await closeUsagePeriod(tx, current.id, run.deps.clock.now());
+    await closeUsagePeriod(tx, current, run.deps.clock.now());
     await deleteInstanceSeed(tx, current.id);
     await deleteInstancePlacement(tx, current.id);
     await deleteInstance(tx, current.id, operation.id);

@@ -1,5 +1,6 @@
 // What each user had, and from when to when: a period for each instance, opened in the transaction that reserves its place
 // and closed in the one that gives it back. What it costs is computed from these and the price lists (model/usage.ts).
+import type { Instance } from '../model/instance.ts';
 import type { UsagePeriod } from '../model/usage.ts';
 import type { Db, SqlValue } from './db.ts';
 
@@ -14,7 +15,7 @@ interface PeriodRow {
   readonly disk_gib: number;
 }
 
-/** In the transaction that reserves. `openedAt` is when the instance was made: the same one when it is run again. */
+/** In the transaction that reserves. `openedAt` is the instance's createdAt: the same one when it is run again, and what closing finds it by. */
 export async function openUsagePeriod(tx: Db, period: Omit<UsagePeriod, 'closedAt'>): Promise<void> {
   await tx.execute(
     `INSERT INTO usage_periods (instance_id, opened_at, user_id, instance_name, vcpus, memory_mib, disk_gib) VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -23,9 +24,12 @@ export async function openUsagePeriod(tx: Db, period: Omit<UsagePeriod, 'closedA
   );
 }
 
-/** In the transaction that gives the reservation back. The clocks of two portals may differ: a period never ends before it began. */
-export async function closeUsagePeriod(tx: Db, instanceId: string, now: number): Promise<void> {
-  await tx.execute('UPDATE usage_periods SET closed_at = GREATEST(opened_at, ?) WHERE instance_id = ? AND closed_at IS NULL', [now, instanceId]);
+/**
+ * In the transaction that gives the reservation back. The clocks of two portals may differ: a period never ends before it
+ * began. By its whole primary key: MySQL Cluster locks what it reads on the way to a row.
+ */
+export async function closeUsagePeriod(tx: Db, { id, createdAt }: Pick<Instance, 'id' | 'createdAt'>, now: number): Promise<void> {
+  await tx.execute('UPDATE usage_periods SET closed_at = GREATEST(opened_at, ?) WHERE instance_id = ? AND opened_at = ? AND closed_at IS NULL', [now, id, createdAt]);
 }
 
 /** All periods that have a part between `from` and `to`. */

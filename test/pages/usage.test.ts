@@ -33,7 +33,7 @@ before(async () => {
   await period(annaUser, webId, 'web', Date.UTC(2026, 10, 1));
   const gone = crypto.randomUUID();
   await period(annaUser, gone, 'gone', Date.UTC(2026, 9, 1));
-  await closeUsagePeriod(db, gone, Date.UTC(2026, 10, 1));
+  await closeUsagePeriod(db, { id: gone, createdAt: Date.UTC(2026, 9, 1) }, Date.UTC(2026, 10, 1));
   await period(bobUser, crypto.randomUUID(), 'db', now - day);
   [anna, bob, admin] = [await loggedIn(portal, 'anna'), await loggedIn(portal, 'bob'), await loggedIn(portal, 'root')];
 });

@@ -22,13 +22,13 @@ it('opens once and closes once, however often it is run', async () => {
   const one = period(crypto.randomUUID(), 1000);
   for (let run = 0; run < 2; run++) await db.transaction((tx) => openUsagePeriod(tx, one));
   assert.deepEqual(await selectUsagePeriods(db, { from: 0, to: 1001 }), [{ ...one, closedAt: null }]);
-  for (const now of [5000, 9000]) await db.transaction((tx) => closeUsagePeriod(tx, one.instanceId, now));
+  for (const now of [5000, 9000]) await db.transaction((tx) => closeUsagePeriod(tx, { id: one.instanceId, createdAt: one.openedAt }, now));
   assert.deepEqual(await selectUsagePeriods(db, { from: 0, to: 9000, userId: one.userId }), [{ ...one, closedAt: 5000 }]);
   assert.deepEqual(await selectUsagePeriods(db, { from: 0, to: 1000 }), [], 'begins when the time is over');
   assert.deepEqual(await selectUsagePeriods(db, { from: 5000, to: 9000 }), [], 'ended before the time began');
   const late = period(crypto.randomUUID(), 8000);
   await openUsagePeriod(db, late);
-  await closeUsagePeriod(db, late.instanceId, 7000);
+  await closeUsagePeriod(db, { id: late.instanceId, createdAt: late.openedAt }, 7000);
   assert.equal((await selectUsagePeriods(db, { from: 0, to: 9000, userId: late.userId }))[0]?.closedAt, 8000, 'a clock that is behind makes no period of less than nothing');
   assert.equal(await deletePeriodsClosedBefore(db, 6000, 10), 1);
   assert.equal(await deletePeriodsClosedBefore(db, 9000, 10), 1);
