@@ -21,7 +21,8 @@ NODE_ENV=production
 PORT=$port
 LISTEN_ADDRESS=127.0.0.1
 PUBLIC_URL=http://127.0.0.1:$port
-DATABASE_URL=$(database_url "$data/database")
+DATABASE_URL=$(if has_ndb "$data"; then ndb_url "$data/ndb"; else database_url "$data/database"; fi)
+DATABASE_ENGINE=$(if has_ndb "$data"; then echo ndbcluster; else echo innodb; fi)
 SESSION_SECRET_FILE=$data/session-secret
 FENCE_AGENTS_PATH=$data/lab/agents:/usr/sbin
 ENV
@@ -56,9 +57,19 @@ portal_serves_or_ended() { ! running_pid "$1/portal.pid" >/dev/null || portal_se
 
 demo_image_path() { printf '%s/images/demo-%s.qcow2' "$1" "$("$ROOT/scripts/build-demo-image" --id)"; }
 
+# ---- the database: a private MariaDB, or a MySQL Cluster once DATA was made with one
+has_ndb() { [ -d "$1/ndb" ]; }
+start_any_database() { if has_ndb "$1"; then start_ndb "$1/ndb"; else start_database "$1/database"; fi; }
+stop_any_database() { if has_ndb "$1"; then stop_ndb "$1/ndb"; else stop_database "$1/database"; fi; }
+any_database_runs() { # of a cluster: one node of each kind is enough
+  if has_ndb "$1"; then
+    { running_pid "$1/ndb/data1/pid" || running_pid "$1/ndb/data2/pid"; } >/dev/null && { running_pid "$1/ndb/sql1/pid" || running_pid "$1/ndb/sql2/pid"; } >/dev/null
+  else running_pid "$1/database/pid" >/dev/null; fi
+}
+
 start_database_and_hosts() { # DATA HOSTS: side by side, for a quick start; one private host, or a lab of several
   local data=$1 rc=0
-  start_database "$data/database" & local database=$!
+  start_any_database "$data" & local database=$!
   if [ "$2" = 1 ]; then start_single_host "$data" || rc=1; else start_lab "$data" "$2" || rc=1; fi
   wait "$database" || rc=1
   return "$rc"
@@ -121,6 +132,6 @@ create_first_admin() { # DATA NAME PASSWORDFILE: nothing when an administrator e
 stop_cloud() { # stop_cloud DATA: what runs below DATA, the portal first, so that it sees its hosts and its database to its end
   stop_remembered "$1/portal.pid" 20
   lab_down "$1"
-  stop_database "$1/database"
+  stop_any_database "$1"
   rm -f "$1/address"
 }
