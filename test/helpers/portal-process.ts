@@ -63,9 +63,8 @@ export async function createPortalProcess(options: PortalProcessOptions): Promis
   process.once('exit', () => child?.kill('SIGKILL'));
 
   const isReady = async (): Promise<boolean> => {
-    const response = await fetch(`${url}/healthz`, { signal: AbortSignal.timeout(1000) }).catch(() => undefined);
-    await response?.text().catch(() => undefined);
-    return response?.status === 200;
+    const asked = fetch(`${url}/healthz`).then(async (response) => (await response.text(), response.status === 200), () => false);
+    return Promise.race([asked.catch(() => false), delay(1500, false)]);
   };
 
   const end = async (signal: NodeJS.Signals): Promise<void> => {

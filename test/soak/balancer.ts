@@ -29,9 +29,8 @@ export class Balancer {
     while (performance.now() - began < withinMs) {
       const portal = this.#next();
       try {
-        const response = await fetch(`${portal.url}${path}`, { redirect: 'manual', ...init, signal: AbortSignal.timeout(answerMs) });
-        const text = await response.text();
-        if (response.status !== 502 && response.status !== 503) return { status: response.status, text, elapsedMs: performance.now() - began };
+        const { status, text } = await ask(`${portal.url}${path}`, { redirect: 'manual', ...init }, answerMs);
+        if (status !== 502 && status !== 503) return { status, text, elapsedMs: performance.now() - began };
       } catch {
         this.#ready.delete(portal);
       }
@@ -55,11 +54,28 @@ export class Balancer {
   async #watch(portal: PortalProcess): Promise<void> {
     const { signal } = this.#stopping;
     while (!signal.aborted) {
-      const response = await fetch(`${portal.url}/healthz`, { signal: AbortSignal.timeout(healthMs) }).catch(() => undefined);
-      await response?.text().catch(() => undefined);
-      if (response?.status === 200) this.#ready.add(portal);
+      const answer = await ask(`${portal.url}/healthz`, {}, healthMs).catch(() => undefined);
+      if (answer?.status === 200) this.#ready.add(portal);
       else this.#ready.delete(portal);
       await delay(healthEveryMs, undefined, { signal }).catch(() => undefined);
     }
+  }
+}
+
+/** Rejects after `withinMs` whatever becomes of the connection: fetch alone may wait for ever when its server is killed at the wrong moment. */
+async function ask(url: string, init: RequestInit, withinMs: number): Promise<{ readonly status: number; readonly text: string }> {
+  const late = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const asked = fetch(url, { ...init, signal: late.signal }).then(async (response) => ({ status: response.status, text: await response.text() }));
+  const overdue = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new Error(`no answer within ${withinMs} ms`));
+      late.abort();
+    }, withinMs);
+  });
+  try {
+    return await Promise.race([asked, overdue]);
+  } finally {
+    clearTimeout(timer);
   }
 }

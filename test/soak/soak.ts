@@ -75,6 +75,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   }
 }
 
+/** Longer than a user waits for one answer. */
+const stopWithinMs = 180_000;
+
 async function run(options: SoakOptions, db: Database, portals: readonly PortalProcess[]): Promise<SoakReport> {
   const { site, lengthMs, log } = options;
   const random = randomFrom(options.seed);
@@ -93,7 +96,7 @@ async function run(options: SoakOptions, db: Database, portals: readonly PortalP
     const attacking = attack({ targets, random, everyMs: options.everyMs, awayMs: options.awayMs, signal: stopping.signal, log }, attacks);
     const early = await Promise.race([delay(lengthMs, undefined, { ref: false }), attacking]).catch((error: unknown) => error);
     stopping.abort();
-    await Promise.all(working);
+    if ((await Promise.race([Promise.all(working), delay(stopWithinMs, 'late' as const, { ref: false })])) === 'late') throw new Error('users do not come to an end');
     log(`users stopped: ${journal.acknowledged.length} changes, ${journal.looks.length} pages`);
     await attacking;
     if (early instanceof Error) throw early;
