@@ -88,7 +88,7 @@ function write(writer: SampleWriter, { sample, instances, details }: PolledHost)
   writer.hosts.add([sample]);
   writer.instances.add(instances.map((each) => each.sample));
   for (const { instance, detail, before } of details) {
-    if (detail.isRated) writer.devices.add(detail.devices.map(({ name: _, ...device }) => ({ ...device, subjectId: instance.subjectId })));
+    if (detail.isRated) writer.devices.add(detail.devices.map((device) => ({ ...device, subjectId: instance.subjectId })));
     const isNew = before === undefined || before.devices.length !== detail.devices.length || detail.devices.some(({ name }, index) => before.devices[index]?.name !== name);
     // libvirt does not tell an interface's MAC address here; ours have one interface
     if (isNew) writer.deviceNames.add(detail.devices.map(({ device, name }) => ({ subjectId: instance.subjectId, device, name: device === deviceNumbers.interface ? instance.mac : name })));
