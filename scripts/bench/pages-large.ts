@@ -3,6 +3,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { clusterOwnerId } from '../../src/model/metric.ts';
 import { topHosts, topInstances } from '../../src/model/top-list.ts';
@@ -21,6 +23,9 @@ const small = { instances: 200, hosts: 12 };
 /** machines of the owner whose pages are asked for: two pages of the list, in both clouds */
 const ownMachines = 60;
 const slotMs = 10_000;
+/** Windows that are open at once, of each of two people; a person may have twelve. */
+const windows = 10;
+const watchedMs = 12_000;
 const gib = 1024 ** 3;
 
 const pages: readonly (readonly [name: string, who: 'owner' | 'admin', path: string])[] = [
@@ -140,7 +145,67 @@ async function measure(): Promise<void> {
     if (!reached) missed++;
     console.log(`| ${name} | ${who} | ${smallMs.toFixed(1)} | ${largeMs.toFixed(1)} | ${(largeMs / smallMs).toFixed(2)} | ≤ 2 | ${reached ? 'reached' : 'MISSED'} |`);
   }
+  missed += await measureStreams([few, many]);
   if (missed > 0) process.exitCode = 1;
+}
+
+/** The event stream with 20 windows open, each on a page of the list or on the Resource Monitor: until a new window has its figures, and what the hub takes. */
+async function measureStreams(both: readonly Cloud[]): Promise<number> {
+  const found: { readonly firstMs: number; readonly cpuMs: number }[] = [];
+  for (const cloud of both) {
+    const paths = await Promise.all([cloud.clients.owner.get('/instances'), cloud.clients.admin.get('/resources')].map(async (page) => streamPath((await page).text)));
+    const open = await Promise.all([cloud.clients.owner, cloud.clients.admin].flatMap((client, index) => Array.from({ length: windows }, () => openStream(client, paths[index] ?? ''))));
+    await Promise.all(open.map(({ firstPatch }) => firstPatch));
+    const before = await cpuMsOf(cloud.child.pid);
+    await delay(watchedMs);
+    const cpuMs = ((await cpuMsOf(cloud.child.pid)) - before) / (watchedMs / 1000);
+    const times: number[] = [];
+    for (let round = 0; round < 10; round++) {
+      const begun = performance.now();
+      const stream = await openStream(cloud.clients.admin, paths[1] ?? '');
+      await stream.firstPatch;
+      times.push(performance.now() - begun);
+      stream.close();
+    }
+    for (const stream of open) stream.close();
+    found.push({ firstMs: median(times), cpuMs });
+  }
+  const [few, many] = found;
+  if (few === undefined || many === undefined) return 1;
+  const verdict = (small: number, large: number): string => `${small.toFixed(1)} | ${large.toFixed(1)} | ${(large / small).toFixed(2)} | ≤ 2 | ${large <= 2 * small ? 'reached' : 'MISSED'}`;
+  console.log(`| Event stream: first figures of a new window, ${2 * windows} others open | admin | ${verdict(few.firstMs, many.firstMs)} |`);
+  console.log(`| Event stream: CPU a second for ${2 * windows} windows, ms | both | ${verdict(few.cpuMs, many.cpuMs)} |`);
+  return [many.firstMs > 2 * few.firstMs, many.cpuMs > 2 * few.cpuMs].filter(Boolean).length;
+}
+
+/** What a page's script asks for. */
+function streamPath(html: string): string {
+  const ids = (kind: string): string => [...new Set([...html.matchAll(new RegExp(`data-live="${kind}:([0-9a-f-]{36})"`, 'g'))].map((match) => match[1]))].join(',');
+  return `/events?cluster=1&instances=${ids('instance')}&hosts=${ids('host')}`;
+}
+
+async function openStream(client: Client, path: string): Promise<{ readonly firstPatch: Promise<void>; close(): void }> {
+  const stop = new AbortController();
+  const response = await client.request(path, { headers: { accept: 'text/event-stream' }, signal: stop.signal });
+  if (response.body === null || response.status !== 200) throw new Error(`${path.slice(0, 60)}: ${response.status}`);
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let seen!: () => void;
+  const firstPatch = new Promise<void>((resolve) => { seen = resolve; });
+  void (async () => {
+    for (let text = ''; ;) {
+      const { value, done } = await reader.read();
+      if (done) return;
+      text = (text + value).slice(-1_000_000);
+      if (text.includes('event: patch') && text.endsWith('\n\n')) seen();
+    }
+  })().catch(() => undefined);
+  return { firstPatch, close: () => stop.abort() };
+}
+
+/** User and system time of a process so far; ticks are 10 ms. */
+async function cpuMsOf(pid: number | undefined): Promise<number> {
+  const fields = (await readFile(`/proc/${pid}/stat`, 'utf8')).split(') ')[1]?.split(' ') ?? [];
+  return (Number(fields[11]) + Number(fields[12])) * 10;
 }
 
 function median(numbers: readonly number[]): number {
