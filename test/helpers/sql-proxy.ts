@@ -41,7 +41,8 @@ export async function startSqlProxy(target: string): Promise<SqlProxy> {
   /** false: the statement was dealt with here. mysql2 sends one statement at a time and waits for its answer. */
   function forwards(link: Link, data: Buffer): boolean {
     if (data.length < 5 || data[3] !== 0 || data[4] !== 3) return true;
-    const sql = data.subarray(5).toString('latin1');
+    // MySQL takes query attributes, of which there are none, before the statement; MariaDB does not know them
+    const sql = data.subarray(data[5] === 0 && data[6] === 1 ? 7 : 5).toString('latin1');
     proxy.seen.count++;
     link.mark = sql === 'START TRANSACTION' ? '' : (/^INSERT INTO transaction_marks .*?[xX]'([0-9a-fA-F]+)'/.exec(sql)?.[1] ?? link.mark);
     if (sql !== 'COMMIT' || link.mark === '') return true;
