@@ -59,3 +59,9 @@ test('what does not hold to the schema is never stored', async () => {
   await assert.rejects(updateSettings(database.db, 'prices', { ...defaultSettings.prices, perVcpu: Number.NaN }, null, 1));
   assert.deepEqual(await selectSettings(database.db), defaultSettings);
 });
+
+test('thresholds stored before they had a hold time keep their values and get the standard one', async () => {
+  const { holdSeconds, ...before } = { ...defaultSettings.thresholds, cpuPercent: { close: 77, open: 66 } };
+  await database.db.execute("REPLACE INTO settings (name, value, updated_at) VALUES ('thresholds', ?, 1)", [JSON.stringify(before)]);
+  assert.deepEqual((await selectSettingsVersion(database.db, 'thresholds')).value, { ...before, holdSeconds });
+});
