@@ -43,7 +43,7 @@ export async function loadReadings(deps: ReadingDeps, rules: readonly AlertRule[
   const [hosts, pools] = await Promise.all([selectHosts(deps.db), selectPools(deps.db)]);
   const situation: Situation = { ...deps, hosts, pools, states, now, from: now - Math.max(leastWindowMs, 1.5 * deps.pollIntervalMs) };
   const measured = await readMeasured(situation, enabled.filter((rule) => isMeasure(rule.condition)));
-  const stateful = [...new Set(enabled.map((rule) => rule.condition))].filter((condition) => !isMeasure(condition)) as StateCondition[];
+  const stateful = [...new Set(enabled.flatMap(({ condition }) => (isMeasure(condition) ? [] : [condition])))];
   const held = new Map(await Promise.all(stateful.map(async (condition) => [condition, await readState(situation, condition)] as const)));
   return new Map(enabled.map((rule) => [rule.id, isMeasure(rule.condition) ? (measured.get(rule.id) ?? new Map()) : chosen(rule, held.get(rule.condition) ?? [])]));
 }
@@ -182,7 +182,7 @@ async function awayPortals({ db, now }: Situation): Promise<Reading[]> {
     .map((portal) => bad({ kind: 'portal', id: portal.id, name: portal.name }, { since: Math.min(now, now - (newest - portal.seenAt)) }));
 }
 
-/** Without a run in three of its periods, or failing: how long that must last is the rule's to say. */
+/** Without a run in three of its periods, or failing. From now on: when all portals were down nothing ran, and all of it runs within minutes of their start. */
 async function lateJobs({ db, jobPeriods, now }: Situation): Promise<Reading[]> {
   const jobs = await selectJobs(db);
   return jobs.flatMap(({ name, endedAt, startedAt, error }): Reading[] => {
@@ -190,7 +190,7 @@ async function lateJobs({ db, jobPeriods, now }: Situation): Promise<Reading[]> 
     if (periodMs === undefined) return [];
     const subject: Subject = { kind: 'job', id: name, name };
     const last = Math.max(endedAt ?? 0, startedAt ?? 0);
-    if (last > 0 && now - last > 3 * periodMs + leastWindowMs) return [bad(subject, { since: last, detail: { reason: '$alerts.job-silent' } })];
+    if (last > 0 && now - last > 3 * periodMs + leastWindowMs) return [bad(subject, { detail: { reason: '$alerts.job-silent' } })];
     return error === null ? [] : [bad(subject, { detail: { reason: error } })];
   });
 }

@@ -29,6 +29,11 @@ const address = text({ min: 8, max: 1000 }).superRefine((value, context) => {
 });
 const targetForm = z.object({ name: text({ min: 1, max: 80 }), url: address, minSeverity: choice(severities), resolved: checkbox(), enabled: checkbox() });
 
+/** Many chats take whoever knows the whole address for its sender: lists and the audit log have its beginning only. */
+function originOf(url: string): string {
+  return new URL(url).origin;
+}
+
 interface Shown { readonly values?: Readonly<Record<string, string>>; readonly fields?: Readonly<Record<string, Sentence>>; readonly newSecret?: { readonly name: string; readonly secret: string } }
 
 export function listTargets(deps: WebDeps): Route['handler'] {
@@ -37,7 +42,7 @@ export function listTargets(deps: WebDeps): Route['handler'] {
 
 async function renderList(deps: WebDeps, req: Request, res: Response, { values, fields = {}, newSecret }: Shown, status: number): Promise<void> {
   await render(req, res, 'admin/alerts/targets', {
-    title: contextOf(req).t('alerts.title'), targets: await selectWebhookTargets(deps.db), severities, mailEnabled: deps.mailer.enabled, newSecret: newSecret ?? null,
+    title: contextOf(req).t('alerts.title'), targets: (await selectWebhookTargets(deps.db)).map((target) => ({ ...target, url: originOf(target.url) })), severities, mailEnabled: deps.mailer.enabled, newSecret: newSecret ?? null,
     values: values ?? { name: '', url: '', minSeverity: 'warning', resolved: 'on', enabled: 'on' }, fields,
   }, status);
 }
@@ -50,7 +55,7 @@ export function createTarget(deps: WebDeps, { webhookSecrets }: NotifyDeps): Rou
     const target: WebhookTarget = { ...form.value, id: randomUUID(), updatedAt: 0 };
     const secret = newWebhookSecret();
     await insertWebhookTarget(deps.db, target, webhookSecrets.seal(target.id, { secret }), deps.clock.now());
-    noteAudit(req, { target: target.name, detail: target.url });
+    noteAudit(req, { target: target.name, detail: originOf(target.url) });
     return renderList(deps, req, res, { newSecret: { name: target.name, secret } }, 200);
   };
 }
@@ -71,7 +76,7 @@ export function changeTarget(deps: WebDeps): Route['handler'] {
     const target = await selectWebhookTarget(deps.db, itemId(req));
     const form = parseForm(targetForm, req.body);
     if (!form.ok) return renderTarget(req, res, target, { values: form.text, fields: form.fields }, 422);
-    noteAudit(req, { target: form.value.name, detail: `${target.url} → ${form.value.url}` });
+    noteAudit(req, { target: form.value.name, detail: `${originOf(target.url)} → ${originOf(form.value.url)}` });
     await updateWebhookTarget(deps.db, { ...target, ...form.value }, deps.clock.now());
     flash(req, 'success', say('common.saved'));
     return res.redirect(303, here);
@@ -102,7 +107,7 @@ export function removeTarget(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const target = await selectWebhookTarget(deps.db, itemId(req));
     await deleteWebhookTarget(deps.db, target.id);
-    noteAudit(req, { target: target.name, detail: target.url });
+    noteAudit(req, { target: target.name, detail: originOf(target.url) });
     flash(req, 'success', say('alerts.target-deleted'));
     res.redirect(303, here);
   };
