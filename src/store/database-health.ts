@@ -15,8 +15,12 @@ export async function selectDatabaseHealth(db: Database, engine: DatabaseHealth[
 
 async function measureSqlNode(node: SqlNode): Promise<SqlNodeHealth> {
   try {
-    const latencyMs = await node.ping();
+    // a node that hangs answers no new connection; how quick it is tells one that is there, as pages use it
+    await node.ping();
     const [row] = await node.query<{ version: string; limited: number }>('SELECT VERSION() AS version, @@max_connections AS limited');
+    const asked = performance.now();
+    await node.query('SELECT name FROM migrations LIMIT 1');
+    const latencyMs = performance.now() - asked;
     const status = await node.query<{ Variable_name: string; Value: string }>("SHOW GLOBAL STATUS WHERE Variable_name IN ('Threads_connected', 'Uptime')");
     const valueOf = (name: string): number => Number(status.find((each) => each.Variable_name === name)?.Value ?? 0);
     return {

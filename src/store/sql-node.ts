@@ -23,7 +23,7 @@ export class SqlNode {
   readonly #sockets = new Set<Socket>();
   #lostAt: number | undefined;
   #closed = false;
-  #asking: Promise<void> | undefined;
+  #isAsking = false;
   #timer: NodeJS.Timeout | undefined;
   /** those that wait for a connection */
   readonly #waiting = new Set<(error: Error) => void>();
@@ -129,10 +129,11 @@ export class SqlNode {
   }
 
   #doubt(): void {
-    if (this.#lostAt !== undefined) return;
-    this.#asking ??= this.ping()
-      .then(() => undefined, (error: unknown) => { if (isNodeLost(error)) this.#lose(); })
-      .finally(() => { this.#asking = undefined; });
+    if (this.#lostAt !== undefined || this.#isAsking) return;
+    this.#isAsking = true;
+    this.ping()
+      .catch((error: unknown) => { if (isNodeLost(error)) this.#lose(); })
+      .finally(() => { this.#isAsking = false; });
   }
 
   /** Asks it something on a connection of its own; milliseconds until the answer, of which there may be none within seconds. */

@@ -4,7 +4,7 @@ import { defineMessages } from './define.ts';
 export const database = defineMessages({
   'admin.nav.database': ['Database', '資料庫'],
   'database.title': ['Database', '資料庫'],
-  'database.measured': ['Measured {{age}}', '測量時間：{{age}}'],
+  'database.measured': ['Measured {{age}} ago', '{{age}}前測量'],
   'database.stale': ['Nobody has measured the database for minutes: is any portal’s job “look-at-database” failing?', '已有數分鐘沒有測量資料庫，請檢查各入口伺服器的「look-at-database」排程工作是否失敗。'],
   'database.not-yet': ['Not measured yet: the first figures come within a minute of a portal’s start.', '尚未測量，入口伺服器啟動後一分鐘內會有第一筆數據。'],
   'database.fine': ['Nothing needs to be done.', '目前不需要任何處理。'],
@@ -13,6 +13,7 @@ export const database = defineMessages({
   'database.size': ['Size', '大小'],
   'database.size-ndb': ['Memory of all data nodes, every replica counted', '所有資料節點的記憶體用量，含每一份複本'],
   'database.last-backup': ['Last backup', '最近一次備份'],
+  'database.ago': ['{{age}} ago', '{{age}}前'],
   'database.never': ['never', '從未'],
   'database.arbitrator': ['Arbitrator', '仲裁節點'],
   'database.arbitrator-node': ['node {{id}}', '節點 {{id}}'],
@@ -25,7 +26,6 @@ export const database = defineMessages({
   'database.node': ['Node', '節點'],
   'database.kind': ['Kind', '種類'],
   'database.host': ['Host', '主機'],
-  'database.program': ['Program', '程式'],
   'database.version': ['Version', '版本'],
   'database.latency': ['Answers in', '回應時間'],
   'database.connections': ['Connections', '連線數'],
@@ -86,7 +86,7 @@ export const database = defineMessages({
   ],
   'database.warn.sql-node': ['The SQL node {{name}} does not answer. The portal uses another one meanwhile; start its mysqld.', 'SQL 節點 {{name}} 沒有回應，入口伺服器暫時使用其他節點。請啟動它的 mysqld。'],
   'database.warn.connections': ['{{percent}} % of the connections of {{name}} are taken. Raise max_connections there.', '{{name}} 的連線已使用 {{percent}} %，請提高該處的 max_connections。'],
-  'database.warn.slow': ['{{name}} took {{ms}} ms to answer the simplest question, with a new connection. Pages ask many: look at its load and its network.', '{{name}} 連同建立連線，回應最簡單的查詢也花了 {{ms}} 毫秒，而每個網頁都需要多次查詢。請檢查其負載與網路。'],
+  'database.warn.slow': ['{{name}} took {{ms}} ms to answer the simplest question. Pages ask many: look at its load and its network.', '{{name}} 回應最簡單的查詢花了 {{ms}} 毫秒，而每個網頁都需要多次查詢。請檢查其負載與網路。'],
   'database.warn.no-backup': ['No backup has been noted. The administrator’s guide says how to make one every night.', '沒有任何備份記錄。管理手冊說明如何設定每晚備份。'],
   'database.warn.old-backup': ['The last backup is {{hours}} hours old: does the nightly one still run?', '最近一次備份已是 {{hours}} 小時前，請檢查每晚的備份是否仍在執行。'],
 });
