@@ -10,7 +10,7 @@ import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
 import { buildVolumeXml } from '../../src/libvirt/volume-xml.ts';
 import { createTestDatabase } from '../../test/helpers/database.ts';
 import { startPrivateLibvirtd, type PrivateLibvirtd } from '../../test/helpers/private-libvirtd.ts';
-import { Helper, macOf, seedFleet } from './fleet.ts';
+import { Helper, macOf, portalOptions, seedFleet } from './fleet.ts';
 import type { Tick } from './tick-collector.ts';
 
 const { values } = parseArgs({ options: { guests: { type: 'string', default: '30' }, ticks: { type: 'string', default: '24' } } });
@@ -79,7 +79,7 @@ async function ours(libvirtd: PrivateLibvirtd, ids: readonly string[], daemon: n
   await seedFleet(database.db, { hosts: [{ index: 0, uri: libvirtd.uri, guests: ids }], stop: () => undefined });
   // the addresses of guests that run are looked for beside the collecting, which the others do not do
   await database.db.execute("UPDATE instances SET state = 'paused'");
-  const collector = new Helper('tick-collector.ts', [database.url, tickMs, tickMs * detailTicks]);
+  const collector = new Helper('tick-collector.ts', [database.url, tickMs, tickMs * detailTicks], portalOptions);
   try {
     await collector.answer();
     // a portal runs for months: its compiler has long seen all this

@@ -11,6 +11,8 @@ export interface FleetHost { readonly index: number; readonly uri: string; reado
 export interface Fleet { readonly hosts: readonly FleetHost[]; stop(): void }
 
 const batchRows = 500;
+/** As `npm start` runs the portal. */
+export const portalOptions = ['--max-semi-space-size=4'];
 
 export function macOf(guest: number): string {
   return `52:54:${[24, 16, 8, 0].map((bits) => ((guest >> bits) & 255).toString(16).padStart(2, '0')).join(':')}`;

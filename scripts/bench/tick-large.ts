@@ -1,7 +1,7 @@
 // Runs the rounds of tick-large and prints the table; see scripts/bench/tick-large.
 import { parseArgs } from 'node:util';
 import { createTestDatabase } from '../../test/helpers/database.ts';
-import { Helper, median, seedFleet, startFleet } from './fleet.ts';
+import { Helper, median, portalOptions, seedFleet, startFleet } from './fleet.ts';
 import type { Tick, Turns } from './tick-collector.ts';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '7' }, hosts: { type: 'string', default: '1250' }, guests: { type: 'string', default: '16' } } });
@@ -14,7 +14,7 @@ const fleet = await startFleet(hosts, guests, 2);
 let collector: Helper | undefined;
 try {
   await seedFleet(database.db, fleet);
-  collector = new Helper('tick-collector.ts', [database.url]);
+  collector = new Helper('tick-collector.ts', [database.url], portalOptions);
   await collector.answer();
   const [ticks, turns]: [Tick[], Turns[]] = [[], []];
   for (let round = 0; round < warmUp + rounds; round++) {

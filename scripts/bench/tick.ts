@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { parseArgs } from 'node:util';
 import { createTestDatabase } from '../../test/helpers/database.ts';
-import { Helper, median, seedFleet, startFleet } from './fleet.ts';
+import { Helper, median, portalOptions, seedFleet, startFleet } from './fleet.ts';
 import type { Tick, Turns } from './tick-collector.ts';
 
 const { values } = parseArgs({ options: { rounds: { type: 'string', default: '9' }, hosts: { type: 'string', default: '40' }, guests: { type: 'string', default: '50' } } });
@@ -29,7 +29,7 @@ const fleet = await startFleet(hosts, guests);
 let collector: Helper | undefined;
 try {
   await seedFleet(database.db, fleet);
-  collector = new Helper('tick-collector.ts', [database.url]);
+  collector = new Helper('tick-collector.ts', [database.url], portalOptions);
   await collector.answer();
   const [ours, theirs, turns]: [Tick[], number[], Turns[]] = [[], [], []];
   for (let round = 0; round < warmUp + rounds; round++) {

@@ -18,7 +18,7 @@ import { TickSummary } from './tick-summary.ts';
 const longestDeadlineMs = 8000;
 const shortestDeadlineMs = 2000;
 /** More: answers of many hosts at once keep pages waiting. Fewer: a tick of a thousand hosts takes longer. */
-const pace = { places: 64, patienceMs: 250 };
+const pace = { places: 32, patienceMs: 250 };
 
 export type CollectDeps = Pick<OperationDeps, 'db' | 'hosts' | 'clock' | 'log'>;
 
