@@ -15,12 +15,14 @@ export interface Journal {
   readonly refused: Map<string, number>;
   /** changes that nobody answered in time; what became of them nobody was told */
   unanswered: number;
+  /** machines whose deletion was asked for and never acknowledged, though an earlier try of the same request may have begun it */
+  readonly perhapsDeleted: Set<string>;
   /** answers that say the portal itself failed */
   readonly faults: string[];
 }
 
 export function newJournal(): Journal {
-  return { acknowledged: [], looks: [], refused: new Map(), unanswered: 0, faults: [] };
+  return { acknowledged: [], looks: [], refused: new Map(), unanswered: 0, perhapsDeleted: new Set(), faults: [] };
 }
 
 export interface UserOptions {
@@ -113,6 +115,7 @@ export class SoakUser {
   async #ask(what: Acknowledged['what'], method: string, path: string, instanceId?: string, body?: object): Promise<void> {
     const at = Date.now();
     const answer = (await this.#send(method, path, body)) as { id: string; instanceId: string } | undefined;
+    if (answer === undefined && what === 'delete' && instanceId !== undefined) this.#options.journal.perhapsDeleted.add(instanceId);
     if (answer !== undefined) this.#options.journal.acknowledged.push({ what, operationId: answer.id, instanceId: instanceId ?? answer.instanceId, at });
   }
 
