@@ -36,7 +36,8 @@ function schemasOf(group: SettingsGroup): Schemas {
   const shape = closedShape(settingsSchemas[group]);
   return {
     response: named(capital(group), z.strictObject({ ...shape, version })),
-    body: z.strictObject({ ...shape, version: version.optional() }).superRefine(({ version: _, ...value }, context) => {
+    body: z.strictObject({ ...shape, version: version.optional() }).superRefine((value, context) => {
+      // the version is no field of the group: its schema drops it
       for (const issue of settingsSchemas[group].safeParse(value).error?.issues ?? []) {
         const sentence = crossed[issue.message];
         if (sentence !== undefined) context.addIssue({ code: 'custom', path: issue.path, params: { sentence }, message: issue.message });

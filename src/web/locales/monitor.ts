@@ -19,6 +19,7 @@ export const monitor = defineMessages({
   'monitor.read-written': ['read / written', '讀取 / 寫入'],
   'monitor.disk-rate': ['Disk read / written', '硬碟讀取 / 寫入'],
   'monitor.network-rate': ['Network in / out', '網路接收 / 傳送'],
+  'monitor.detail-note': ['Memory and disks are read every {{duration}}; CPU and network at the age that stands beside them.', '記憶體與磁碟每 {{duration}}讀取一次；CPU 與網路為旁列時間的數值。'],
   'monitor.age': ['Measured', '測量時間'],
   'monitor.read': ['read', '讀取'],
   'monitor.written': ['written', '寫入'],

@@ -52,7 +52,7 @@ export function showList(deps: WebDeps): Route['handler'] {
       })),
       total: found.total, page, pageSize, search, all, now,
       base: `${paths.instances}?${new URLSearchParams({ ...(all ? { all: '1' } : {}), ...(search === '' ? {} : { search }) }).toString()}&`,
-      pollIntervalMs: deps.config.pollIntervalMs,
+      pollIntervalMs: deps.config.pollIntervalMs, detailIntervalMs: deps.config.detailIntervalMs,
     });
   };
 }
