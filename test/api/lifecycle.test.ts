@@ -222,6 +222,9 @@ describe('an instance’s life through the API', () => {
     const { items } = await admin.ok<Page<{ id: string; cpus: number; uri: string }>>('GET', '/hosts');
     assert.equal((await admin.ok<{ cpus: number }>('GET', `/hosts/${items[0]?.id}`)).cpus, 8);
     await incidentsAreAcknowledged();
+    const ownUsage = await user.ok<{ sum: { vcpuHours: number } }>('GET', '/me/usage?by=month');
+    const usage = await admin.ok<Page<{ user: { name: string }; usage: { vcpuHours: number } }>>('GET', '/usage?by=month');
+    assert.equal(usage.items.find((item) => item.user.name === 'user')?.usage.vcpuHours.toFixed(3), ownUsage.sum.vcpuHours.toFixed(3));
     const session = await cloud.api.session(await loggedIn(cloud.portal, 'user'));
     const { id } = await session.ok<{ id: string }>('POST', '/tokens', { body: { name: 'x' } });
     await session.ok('GET', '/tokens');

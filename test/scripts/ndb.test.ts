@@ -102,7 +102,7 @@ describe('a cluster on one machine', { skip: reason === '' ? false : `MySQL Clus
       assert.equal((await db.query<{ n: number }>("SELECT lease_until AS n FROM jobs WHERE name = 'counter'"))[0]?.n, counted + done.increments);
       const rows = await db.query<{ name: string }>("SELECT name FROM jobs WHERE name <> 'counter' ORDER BY name");
       assert.deepEqual(rows.map(({ name }) => name), [...done.inserted].sort());
-      await db.execute("DELETE FROM jobs WHERE name <> 'counter' LIMIT 2000");
+      while ((await db.execute("DELETE FROM jobs WHERE name <> 'counter' LIMIT 500")).affectedRows > 0);
       assert.ok(done.longestMs < longestMs, `${Math.round(done.longestMs)} ms`);
     });
   }
