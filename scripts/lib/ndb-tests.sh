@@ -1,6 +1,6 @@
 # Which tests run a second time on MySQL Cluster (NDB), and what keeps them from it. Needs ndb.sh and packages.sh.
-# Everything that reads or writes the database: the store, operations, jobs, pages and portals beside each other.
-NDB_SUITES="^test/(store|operations|pages|jobs|portals)/|^test/schema\.test\.ts$"
+# What reads or writes the database: the store, operations and pages.
+NDB_SUITES="^test/(store|operations|pages)/|^test/schema\.test\.ts$"
 # Two data nodes take 1 GB each, two SQL nodes 250 MB each; the tests beside them the rest.
 NDB_MEMORY_MIB=4000
 NDB_DISK_MIB=3000
