@@ -26,7 +26,9 @@ let database: TestDatabase;
 before(async () => { database = await createTestDatabase(); });
 after(() => database.close());
 afterEach(async () => {
-  for (const table of ['sample_subjects', 'sample_hours', 'sample_days', 'host_samples', 'instance_samples', 'device_samples', 'pool_samples', 'settings']) await database.db.execute(`DELETE FROM ${table}`);
+  for (const table of ['sample_subjects', 'sample_hours', 'sample_days', 'host_samples', 'instance_samples', 'device_samples', 'pool_samples']) await database.db.execute(`DELETE FROM ${table}`);
+  // set, not deleted: what was read a moment ago would still be in force
+  await updateSettings(database.db, 'monitoring', defaultSettings.monitoring, null, Date.now());
 });
 
 async function rollUp(now: number, signal: AbortSignal = new AbortController().signal): Promise<void> {
