@@ -47,7 +47,7 @@ describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 
     cloud = await createLabCloud(lab);
     runner = cloud.startRunner();
     // long enough to do something in the middle
-    await updateSettings(cloud.db, 'migration', { ...defaultSettings.migration, bandwidthMib: 16 }, null, Date.now());
+    await updateSettings(cloud.db, 'migration', { ...defaultSettings.migration, bandwidthMib: 8 }, null, Date.now());
     instance = await cloud.running();
   });
   after(async () => {
