@@ -55,9 +55,12 @@ export async function reconcileHost(deps: OperationDeps, host: Host, options: Ca
 async function recordObserved(deps: OperationDeps, instance: Instance, state: InstanceState, consolePort: number | null): Promise<void> {
   if (instance.operationId !== null || instance.state === state || instance.state === 'creating' || instance.state === 'failed') return;
   const now = deps.clock.now();
-  if (!(await updateObservedInstance(deps.db, instance, observedChange(state, consolePort), now))) return;
-  deps.log.info({ instance: instance.id, host: instance.hostId, from: instance.state, to: state }, 'instance changed behind our back');
-  await insertInstanceEvent(deps.db, { instanceId: instance.id, at: now, userId: null, sentence: say(`operations.diary.seen.${state}`) });
+  const seen = await deps.db.transaction(async (tx) => {
+    if (!(await updateObservedInstance(tx, instance, observedChange(state, consolePort), now))) return false;
+    await insertInstanceEvent(tx, { instanceId: instance.id, at: now, userId: null, sentence: say(`operations.diary.seen.${state}`) });
+    return true;
+  });
+  if (seen) deps.log.info({ instance: instance.id, host: instance.hostId, from: instance.state, to: state }, 'instance changed behind our back');
 }
 
 async function reportStrangers(deps: OperationDeps, host: Host, hypervisor: Hypervisor, strangers: readonly DomainRef[], options: CallOptions): Promise<void> {
