@@ -26,6 +26,5 @@ why_not_on_ndb() { # why_not_on_ndb FILE: prints why this file is left to the ru
     test/operations/burn-in.test.ts | test/operations/migrate-chaos.test.ts | test/operations/host-drill.test.ts | test/operations/recover-kill.test.ts)
       echo "minutes of waiting for hosts, which would take the whole run past its time; it ran on MariaDB (scripts/test --ndb with its path runs it)" ;;
     *-browser.test.ts) echo "what a browser shows of pages that are tested here without it; it ran on MariaDB" ;;
-    test/operations/check-in.test.ts) echo "one of its races (a creation beside a check-in) ends either way on a slower database, and is not settled yet; it ran on MariaDB" ;;
   esac
 }

@@ -11,9 +11,8 @@ import { releaseInstance, selectOptionalInstance } from '../store/instances.ts';
 import { releaseReservation } from '../store/reservations.ts';
 import { closeUsagePeriod } from '../store/usage-periods.ts';
 import { defineInstance } from './define-instance.ts';
-import { ensureOff, ensureStarted, ensureUndefined } from './domain.ts';
+import { ensureOff, ensureStarted, ensureUndefined, expectDomain } from './domain.ts';
 import { hypervisorForPool } from './pool-access.ts';
-import { recordStep } from './record-step.ts';
 import { buildSeedImage } from './seed.ts';
 import type { Definition, OperationEnd, StepRun } from './step.ts';
 import { ensureDisk, ensureSeed, removeVolumes } from './volumes.ts';
@@ -32,7 +31,7 @@ export const instanceCreate: Definition = {
     { name: 'define', cancellable: true, run: define, undo: async (run) => ensureUndefined((await run.host()).hypervisor, idOf(run), run.signal) },
     { name: 'start', run: start, undo: async (run) => ensureOff((await run.host()).hypervisor, idOf(run), run.signal) },
     // it runs by now: when its host falls silent in this moment, waiting is kinder than taking it down
-    { ...recordStep, patient: true },
+    { name: 'record', patient: true, run: record },
   ],
   onDone: created,
   onFailed: notCreated,
@@ -94,6 +93,13 @@ async function define(run: StepRun): Promise<void> {
 
 async function start(run: StepRun): Promise<void> {
   await ensureStarted((await run.host()).hypervisor, idOf(run), run.signal);
+}
+
+/** A host that was fenced meanwhile checks in without it: then it was not created. */
+async function record(run: StepRun): Promise<void> {
+  const { host, hypervisor } = await run.host();
+  const { state, consolePort } = await expectDomain(hypervisor, idOf(run), host.name, { signal: run.signal });
+  run.remember({ observed: state, consolePort });
 }
 
 async function created(tx: Db, { operation, context, now }: OperationEnd): Promise<void> {
