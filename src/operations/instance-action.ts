@@ -9,7 +9,7 @@ import type { User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
 import { selectHosts, selectOptionalHost } from '../store/hosts.ts';
 import { claimInstance, selectOptionalInstance } from '../store/instances.ts';
-import { insertOperation, selectOperation } from '../store/operations.ts';
+import { insertOperation, selectOperation, selectOptionalOperation } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { definitions } from './index.ts';
 import { submitMove } from './instance-migrate.ts';
@@ -24,41 +24,58 @@ export interface ActionRequest {
   readonly instance: Instance;
   /** null: the system */
   readonly actor: Pick<User, 'id'> | null;
+  /** made by the caller, when asking twice (after a lost answer) must not do it twice */
+  readonly operationId?: string;
 }
 
 /**
  * Takes the instance and queues the work. Throws conflict, in instanceRefuses' words, when it cannot be done now. One whose
- * host has failed for good is started on another.
+ * host has failed for good is started on another. Deleting what is being deleted is that deletion.
  */
-export async function submitInstanceAction(deps: OperationDeps, { action, instance, actor }: ActionRequest): Promise<Operation> {
+export async function submitInstanceAction(deps: OperationDeps, request: ActionRequest): Promise<Operation> {
+  const { action, instance, actor } = request;
+  const before = await askedBefore(deps.db, request);
+  if (before !== undefined) return before;
   const refusal = instanceRefuses(action, instance);
   if (refusal !== undefined) throw new AppError('conflict', refusal);
   if (action === 'start' && instance.hostId !== null) {
     const host = await selectOptionalHost(deps.db, instance.hostId);
-    if (host?.state === 'fenced') return restartElsewhere(deps, instance, actor);
-    if (host?.wish === 'maintenance') return startElsewhere(deps, instance, host, actor);
+    if (host?.state === 'fenced') return restartElsewhere(deps, request);
+    if (host?.wish === 'maintenance') return startElsewhere(deps, request, host);
   }
   const definition = definitions[`instance-${action}`];
-  const operationId = randomUUID();
+  const operationId = request.operationId ?? randomUUID();
   const createdAt = deps.clock.now();
-  await deps.db.transaction(async (tx) => {
+  const id = await deps.db.transaction(async (tx) => {
     const won = await claimInstance(tx, instance.id, { operationId, operationKind: definition.kind, states: statesFor(action) });
-    if (!won) return checkLoser(tx, action, instance.id, operationId);
+    if (!won) return winner(tx, action, instance.id, operationId);
     await insertOperation(tx, {
       id: operationId, kind: definition.kind, instanceId: instance.id, hostId: instance.hostId, userId: actor?.id ?? null, input: {},
       stepNames: definition.steps.map((step) => step.name), createdAt,
     });
+    return operationId;
   });
   deps.wake();
-  return selectOperation(deps.db, operationId);
+  return selectOperation(deps.db, id);
+}
+
+async function askedBefore(db: Db, { action, instance, operationId }: ActionRequest): Promise<Operation | undefined> {
+  const asked = operationId === undefined ? undefined : await selectOptionalOperation(db, operationId);
+  const deletion = deletionOf(action, instance);
+  return asked ?? (deletion === undefined ? undefined : selectOptionalOperation(db, deletion));
+}
+
+function deletionOf(action: PowerAction, { operationId, operationKind }: Instance): string | undefined {
+  return action === 'delete' && operationKind === 'instance-delete' ? (operationId ?? undefined) : undefined;
 }
 
 /** Its host is in maintenance: what is started there would hold that up. So it moves first, which takes a moment, and belongs there still. */
-async function startElsewhere(deps: OperationDeps, instance: Instance, host: Host, actor: ActionRequest['actor']): Promise<Operation> {
+async function startElsewhere(deps: OperationDeps, { instance, actor, operationId }: ActionRequest, host: Host): Promise<Operation> {
   const closed = new Set((await selectHosts(deps.db)).filter(({ wish }) => wish === 'maintenance').map(({ id }) => id));
   try {
     const { operation } = await submitMove(deps, {
       instance, toHostId: null, trigger: 'maintenance', why: say('moves.why.start', { host: host.name }), actor, returnHostId: homeOf(instance, host.id, closed), thenStart: true,
+      ...(operationId === undefined ? {} : { operationId }),
     });
     return operation;
   } catch (error) {
@@ -67,10 +84,12 @@ async function startElsewhere(deps: OperationDeps, instance: Instance, host: Hos
   }
 }
 
-/** Another was faster, unless this is our own transaction again after its answer was lost. */
-async function checkLoser(tx: Db, action: PowerAction, id: string, operationId: string): Promise<void> {
+/** Another was faster, unless this is our own transaction again after its answer was lost, or the same is being done. */
+async function winner(tx: Db, action: PowerAction, id: string, operationId: string): Promise<string> {
   const current = await selectOptionalInstance(tx, id);
   if (current === undefined) throw new AppError('not-found', say('errors.not-found'));
-  if (current.operationId === operationId) return;
+  if (current.operationId === operationId) return operationId;
+  const deletion = deletionOf(action, current);
+  if (deletion !== undefined) return deletion;
   throw new AppError('conflict', instanceRefuses(action, current) ?? say('instances.refused.busy'));
 }

@@ -13,7 +13,7 @@ import { claimApart, selectGroupHosts } from '../store/anti-affinity.ts';
 import { recordPlacement } from '../store/instance-placements.ts';
 import { claimInstance, selectOptionalInstance } from '../store/instances.ts';
 import { grantMovePlaces, insertMove, selectMove } from '../store/moves.ts';
-import { insertOperation, selectOperation } from '../store/operations.ts';
+import { insertOperation, selectOperation, selectOptionalOperation } from '../store/operations.ts';
 import { reserveHostCapacity, reservePoolSpace } from '../store/reservations.ts';
 import { selectSettings } from '../store/settings.ts';
 import { loadFleet, raceLost } from './admission.ts';
@@ -38,6 +38,8 @@ export interface MoveRequest {
   readonly returnHostId?: string | null;
   /** it is off, and is started when it has arrived */
   readonly thenStart?: boolean;
+  /** made by the caller, when asking twice (after a lost answer) must not move it twice */
+  readonly operationId?: string;
 }
 
 export interface SubmittedMove {
@@ -65,7 +67,9 @@ interface Target {
  * have it), no-capacity (no host has room) and not-found.
  */
 export async function submitMove(deps: OperationDeps, request: MoveRequest): Promise<SubmittedMove> {
-  const operationId = randomUUID();
+  const operationId = request.operationId ?? randomUUID();
+  const before = request.operationId === undefined ? undefined : await selectOptionalOperation(deps.db, operationId);
+  if (before !== undefined) return { operation: before, move: await selectMove(deps.db, operationId) };
   for (let decision = 1; decision <= maxDecisions; decision++) {
     const instance = await selectOptionalInstance(deps.db, request.instance.id);
     if (instance === undefined) throw new AppError('not-found', say('errors.not-found'));

@@ -50,6 +50,8 @@ export interface RestartRequest {
   readonly batchId: string | null;
   /** null: the system */
   readonly actor: Pick<User, 'id'> | null;
+  /** made by the caller, when asking twice (after a lost answer) must not restart it twice */
+  readonly operationId?: string;
 }
 
 export const instanceRecover: Definition = {
@@ -77,7 +79,7 @@ export async function submitInstanceRecover(deps: OperationDeps, request: Restar
     selectHost(deps.db, fromHostId), selectHost(deps.db, toHostId), selectPool(deps.db, instance.poolId), selectSettings(deps.db),
   ]);
   if (!pool.shared) throw new AppError('conflict', say('recovery.refused.local-disk', { host: from.name }));
-  const id = randomUUID();
+  const id = request.operationId ?? randomUUID();
   const createdAt = deps.clock.now();
   const input: RecoverInput = { ground, fromHostId, fromHostName: from.name, pool: pool.name };
   await deps.db.transaction(async (tx) => {
@@ -119,13 +121,16 @@ export async function loadFailover({ db, clock }: OperationDeps): Promise<Pick<F
 }
 
 /** For its owner, who starts it while its host is fenced: on the host that placement finds. */
-export async function restartElsewhere(deps: OperationDeps, instance: Instance, actor: Pick<User, 'id'> | null): Promise<Operation> {
+export async function restartElsewhere(deps: OperationDeps, { instance, actor, operationId }: Pick<RestartRequest, 'instance' | 'actor' | 'operationId'>): Promise<Operation> {
   const refusal = instanceRefuses('start', instance);
   if (refusal !== undefined) throw new AppError('conflict', refusal);
   const plan = planFailover({ ...(await loadFailover(deps)), deadHostIds: new Set(instance.hostId === null ? [] : [instance.hostId]), which: (each) => each.id === instance.id });
   const place = plan.restarts[0];
   if (place === undefined) throw new AppError('no-capacity', plan.unfit[0]?.reasons[0] ?? say('instances.refused.start'));
-  return (await submitInstanceRecover(deps, { instance, toHostId: place.hostId, considered: place.considered, ground: 'fenced', trigger: 'recovery', batchId: null, actor })).operation;
+  return (await submitInstanceRecover(deps, {
+    instance, toHostId: place.hostId, considered: place.considered, ground: 'fenced', trigger: 'recovery', batchId: null, actor,
+    ...(operationId === undefined ? {} : { operationId }),
+  })).operation;
 }
 
 // ── steps ───────────────────────────────────────────────────────────────────────────────────────────────────────────

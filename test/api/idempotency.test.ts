@@ -80,6 +80,28 @@ describe('the same request sent again', () => {
     assert.deepEqual([again.id, again.instanceId], [first.id, first.instanceId]);
   });
 
+  it('is the action that a dead portal asked for, while it goes on and after it ended', async () => {
+    const { db } = records.portal.deps;
+    const path = `/instances/${records.instanceId}/actions/start`;
+    const options = { headers: { 'idempotency-key': 'key-6' } };
+    const askAgain = async (): Promise<Operation> => {
+      await db.execute("UPDATE idempotency_keys SET status = NULL, response = NULL, claimed_until = 0 WHERE idempotency_key = 'key-6'");
+      return user.ok<Operation>('POST', path, options);
+    };
+    await db.execute("UPDATE instances SET state = 'stopped', operation_id = NULL, operation_kind = NULL WHERE id = ?", [records.instanceId]);
+    const { id } = await user.ok<Operation>('POST', path, options);
+    assert.equal((await askAgain()).id, id);
+    await db.execute("UPDATE operations SET state = 'done' WHERE id = ?", [id]);
+    await db.execute("UPDATE instances SET state = 'running', operation_id = NULL, operation_kind = NULL WHERE id = ?", [records.instanceId]);
+    assert.equal((await askAgain()).id, id);
+  });
+
+  it('is the deletion under way, with and without a key', async () => {
+    const { id } = await user.ok<Operation>('DELETE', `/instances/${records.instanceId}`);
+    assert.equal((await user.ok<Operation>('DELETE', `/instances/${records.instanceId}`)).id, id);
+    await user.refused(409, 'POST', `/instances/${records.instanceId}/actions/force-off`);
+  });
+
   it('is forgotten after a day', async () => {
     now += 86_400_000;
     const answer = await user.call('POST', '/instances', create('next-day', 'key-1'));

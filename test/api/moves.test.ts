@@ -81,6 +81,11 @@ describe('moves through the API', () => {
     const { items: [item] } = first.body as { items: { move: Move }[] };
     assert.equal((await moveEnded(item?.move.id ?? '')).state, 'done');
     assert.equal((await admin.ok<Page<Move>>('GET', `/moves?instanceId=${ids[1]}`)).total, 1);
+    // as if the portal had died between asking for it and keeping the answer
+    await cloud.portal.deps.db.execute("UPDATE idempotency_keys SET status = NULL, response = NULL, claimed_until = 0 WHERE idempotency_key = 'move-1'");
+    const third = await admin.ok<{ items: { move: Move }[] }>('POST', '/moves', { body, headers: { 'idempotency-key': 'move-1' } });
+    assert.deepEqual([third.items[0]?.move.id, third.items[0]?.move.state], [item?.move.id, 'done']);
+    assert.equal((await admin.ok<Page<Move>>('GET', `/moves?instanceId=${ids[1]}`)).total, 1);
   });
 
   it('of several go on although one is refused; a refusal of the only one is an error', async () => {

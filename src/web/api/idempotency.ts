@@ -1,5 +1,5 @@
 // Idempotency-Key: the same request sent again gets the first one's answer, and is done once.
-import { createHmac, randomUUID } from 'node:crypto';
+import { createHash, createHmac, randomUUID } from 'node:crypto';
 import type { Request } from 'express';
 import { AppError, say } from '../../errors.ts';
 import type { User } from '../../model/user.ts';
@@ -39,7 +39,15 @@ function sorted(value: unknown): unknown {
 
 /** A UUID that follows from the claim. */
 function idOf(secret: string, claim: IdempotencyClaim, since: number): string {
-  const hex = createHmac('sha256', secret).update(JSON.stringify(['id', claim.userId, claim.key, since])).digest('hex');
+  return uuidFrom(createHmac('sha256', secret).update(JSON.stringify(['id', claim.userId, claim.key, since])).digest('hex'));
+}
+
+/** The id of one of several things that one request makes: follows from the request's own. */
+export function partId(newId: string, part: string): string {
+  return uuidFrom(createHash('sha256').update(newId).update(part).digest('hex'));
+}
+
+function uuidFrom(hex: string): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
 }
 

@@ -194,7 +194,9 @@ function action(deps: WebDeps, name: Exclude<PowerAction, 'delete'>, operationId
     audit: `instance.${name}`,
     params: idParams,
     response: operationSchema,
-    handler: async ({ params, user, context }) => accepted(await submitInstanceAction(deps.operations, { action: name, instance: await loadInstance(deps.db, user, params.id), actor: user }), context),
+    handler: async ({ params, user, context, newId }) => accepted(
+      await submitInstanceAction(deps.operations, { action: name, instance: await loadInstance(deps.db, user, params.id), actor: user, operationId: newId }), context,
+    ),
   });
 }
 

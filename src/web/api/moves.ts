@@ -15,6 +15,7 @@ import type { Context } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { paths } from '../paths.ts';
 import { endpoint, type Call, type Endpoint, type Reply } from './endpoint.ts';
+import { partId } from './idempotency.ts';
 import { named } from './openapi.ts';
 import { accepted, operationSchema } from './operations.ts';
 import { pageOf, pageQuery } from './paging.ts';
@@ -131,21 +132,21 @@ async function movesPage({ db }: WebDeps, query: Parameters<typeof selectMovesPa
   return { items: moves.map((move) => moveBody(move, context)), page: query.page, pageSize: query.pageSize, total };
 }
 
-async function startMoves(deps: WebDeps, { body, user, context, note }: Pick<Call<unknown, unknown, z.output<typeof newMoves>>, 'body' | 'user' | 'context' | 'note'>): Promise<Reply<z.input<typeof startedSchema>>> {
+async function startMoves(deps: WebDeps, { body, user, context, note, newId }: Call<unknown, unknown, z.output<typeof newMoves>>): Promise<Reply<z.input<typeof startedSchema>>> {
   const instances = await chosenInstances(deps, body.instanceIds);
   if (body.toHostId !== null && (await selectOptionalHost(deps.db, body.toHostId)) === undefined) throw unknown('toHostId');
   note({ target: instances.map(({ name }) => name).join(' '), detail: body.toHostId ?? 'placement' });
   const items: z.input<typeof startedSchema>['items'] = [];
-  for (const instance of instances) items.push(await startMove(deps, instance, body, user, context, instances.length === 1));
+  for (const instance of instances) items.push(await startMove(deps, instance, { ...body, operationId: partId(newId, instance.id) }, user, context, instances.length === 1));
   const [first] = items;
   return { body: { items }, ...(items.length === 1 && first?.move ? { location: `${paths.api}/moves/${first.move.id}` } : {}) };
 }
 
 async function startMove(
-  { operations }: WebDeps, instance: Instance, { toHostId, why }: z.output<typeof newMoves>, actor: User, context: Context, alone: boolean,
+  { operations }: WebDeps, instance: Instance, { toHostId, why, operationId }: z.output<typeof newMoves> & { readonly operationId: string }, actor: User, context: Context, alone: boolean,
 ): Promise<z.input<typeof startedSchema>['items'][number]> {
   try {
-    const { move } = await submitMove(operations, { instance, toHostId, trigger: 'admin', why: why === '' ? say('moves.why.admin') : say('moves.why.words', { words: why }), actor });
+    const { move } = await submitMove(operations, { instance, toHostId, trigger: 'admin', why: why === '' ? say('moves.why.admin') : say('moves.why.words', { words: why }), actor, operationId });
     return { instanceId: instance.id, move: moveBody(move, context), refusal: null };
   } catch (error) {
     // of several the others go on
