@@ -23,7 +23,7 @@ import { createSchedule, type Job, type Schedule } from './schedule.ts';
 import { sendDigest } from './send-digest.ts';
 import { createWatchHosts, defaultWatch } from './watch-hosts.ts';
 
-export type JobDeps = OperationDeps & { readonly config: Pick<Config, 'pollIntervalMs' | 'databaseEngine'>; readonly notify: NotifyDeps };
+export type JobDeps = OperationDeps & { readonly config: Pick<Config, 'pollIntervalMs' | 'detailIntervalMs' | 'databaseEngine'>; readonly notify: NotifyDeps };
 
 /** What runs by the wall clock runs once an hour. */
 const cronMs = 3_600_000;

@@ -4,8 +4,8 @@ import { isMeasure, type Direction, type Measure } from '../model/alert-rule.ts'
 import type { InstanceState } from '../model/instance.ts';
 import { isAscii } from './columns.ts';
 import type { Db, SqlValue } from './db.ts';
-import { slotsBetween } from './sample-ring.ts';
-import { rings } from './sample-tiers.ts';
+import { isOpen } from './operations.ts';
+import { rings, slotsBetween } from './sample-ring.ts';
 
 /** As SQL over one sample `s` and, of machines, its owner `i`. */
 const expressions: Record<Measure, string> = {
@@ -124,7 +124,7 @@ export interface OpenWork { readonly id: string; readonly kind: string; readonly
 /** Operations that have not ended, and began before that; oldest first. */
 export async function selectOperationsOpenSince(db: Db, before: number, most: number): Promise<OpenWork[]> {
   const rows = await db.query<{ id: string; kind: string; created_at: number }>(
-    "SELECT id, kind, created_at FROM operations WHERE state IN ('queued', 'running', 'undoing') AND created_at < ? ORDER BY created_at LIMIT ?", [before, most],
+    `SELECT id, kind, created_at FROM operations WHERE ${isOpen} AND created_at < ? ORDER BY created_at LIMIT ?`, [before, most],
   );
   return rows.map((row) => ({ id: row.id, kind: row.kind, createdAt: row.created_at }));
 }

@@ -1,12 +1,11 @@
 // Measured values of single disks and network interfaces, a row a minute for two hours, and what the devices are called.
 import { deviceNumbers, type DeviceSample } from '../model/metrics.ts';
 import type { Db } from './db.ts';
-import { batchRows, columnsOf, insertSamples, toSample, type NewSample, type Ring, type SampleRow } from './sample-ring.ts';
+import { batchRows, columnsOf, insertSamples, rings, toSample, type NewSample, type Ring, type SampleRow } from './sample-ring.ts';
 
 const ring: Ring<DeviceSample> = {
   table: 'device_samples',
-  slotMs: 60_000,
-  slots: 120,
+  ...rings.devices,
   keys: ['device'],
   columns: {
     device: 'device',

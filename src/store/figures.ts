@@ -2,6 +2,7 @@
 import type { InstanceState } from '../model/instance.ts';
 import type { Quota } from '../model/user.ts';
 import type { Db } from './db.ts';
+import { isOpen } from './operations.ts';
 
 interface Count { readonly kind: string; readonly state: string; readonly total: number }
 
@@ -19,8 +20,8 @@ export interface WorkCounts {
 
 export async function selectWorkCounts(db: Db, failedSince: number): Promise<WorkCounts> {
   const [open, oldest, failed, moves, deliveries, incidents, discrepancies] = await Promise.all([
-    db.query<Count>("SELECT kind, state, COUNT(*) AS total FROM operations WHERE state IN ('queued', 'running', 'undoing') GROUP BY kind, state"),
-    db.query<{ at: number | null }>("SELECT MIN(created_at) AS at FROM operations WHERE state IN ('queued', 'running', 'undoing')"),
+    db.query<Count>(`SELECT kind, state, COUNT(*) AS total FROM operations WHERE ${isOpen} GROUP BY kind, state`),
+    db.query<{ at: number | null }>(`SELECT MIN(created_at) AS at FROM operations WHERE ${isOpen}`),
     db.query<Count>("SELECT kind, COUNT(*) AS total FROM operations WHERE state = 'failed' AND created_at >= ? GROUP BY kind", [failedSince]),
     db.query<Count>("SELECT state, COUNT(*) AS total FROM moves WHERE state IN ('queued', 'moving') GROUP BY state"),
     db.query<Count>("SELECT state, COUNT(*) AS total FROM deliveries WHERE state = 'queued' GROUP BY state"),

@@ -45,6 +45,9 @@ function toOperation(row: OperationRow): Operation {
   };
 }
 
+/** SQL of: it has not ended. */
+export const isOpen = "state IN ('queued', 'running', 'undoing')";
+
 export interface NewOperation extends Pick<Operation, 'id' | 'kind' | 'instanceId' | 'hostId' | 'userId' | 'createdAt'> {
   readonly input: unknown;
   readonly stepNames: readonly string[];
@@ -139,7 +142,7 @@ export async function selectOperationsByInstance(db: Db, instanceId: string, lim
 /** Of these kinds, those on this host that have not ended; oldest first. */
 export async function selectOpenOperationsByHost(db: Db, hostId: string, kinds: readonly OperationKind[]): Promise<Operation[]> {
   const rows = await db.query<OperationRow>(
-    `SELECT ${columns} FROM operations WHERE state IN ('queued', 'running', 'undoing') AND host_id = ? AND kind IN (${kinds.map(() => '?').join(', ')})
+    `SELECT ${columns} FROM operations WHERE ${isOpen} AND host_id = ? AND kind IN (${kinds.map(() => '?').join(', ')})
      ORDER BY created_at, id`,
     [hostId, ...kinds],
   );
@@ -225,7 +228,7 @@ export async function selectClaimableOperations(db: Db, query: ClaimableQuery): 
   }
   const rows = await db.query<{ id: string; host_id: string | null }>(
     `SELECT id, host_id FROM operations
-     WHERE state IN ('queued', 'running', 'undoing') AND ${isFree} AND run_after <= ?${except} ORDER BY created_at, id LIMIT ?`,
+     WHERE ${isOpen} AND ${isFree} AND run_after <= ?${except} ORDER BY created_at, id LIMIT ?`,
     [...params, query.limit],
   );
   return rows.map((row) => ({ id: row.id, hostId: row.host_id }));
@@ -235,7 +238,7 @@ export async function selectClaimableOperations(db: Db, query: ClaimableQuery): 
 export async function selectOperationLeases(db: Db, ownerId: string, kinds: readonly OperationKind[]): Promise<{ id: string; hostId: string | null; lease: Lease }[]> {
   const rows = await db.query<{ id: string; host_id: string | null; lease_owner: string; lease_until: number }>(
     `SELECT id, host_id, lease_owner, lease_until FROM operations
-     WHERE state IN ('queued', 'running', 'undoing') AND lease_until > 0 AND lease_owner IS NOT NULL AND lease_owner <> ? AND kind IN (${kinds.map(() => '?').join(', ')})`,
+     WHERE ${isOpen} AND lease_until > 0 AND lease_owner IS NOT NULL AND lease_owner <> ? AND kind IN (${kinds.map(() => '?').join(', ')})`,
     [ownerId, ...kinds],
   );
   return rows.map((row) => ({ id: row.id, hostId: row.host_id, lease: { ownerId: row.lease_owner, until: row.lease_until } }));
@@ -249,7 +252,7 @@ export async function claimOperation<Context>(db: Db, id: string, lease: Lease, 
   await db.execute(
     `UPDATE operations SET lease_owner = ?, lease_until = ?, attempts = attempts + 1, started_at = COALESCE(started_at, ?),
        state = CASE state WHEN 'queued' THEN 'running' ELSE state END
-     WHERE id = ? AND state IN ('queued', 'running', 'undoing') AND run_after <= ?
+     WHERE id = ? AND ${isOpen} AND run_after <= ?
        AND (${isFree} OR (lease_owner = ? AND lease_until = ?))`,
     [lease.ownerId, lease.until, now, id, now, now - clockMarginMs, lease.ownerId, now, stale?.ownerId ?? null, stale?.until ?? null],
   );
@@ -273,7 +276,7 @@ export async function renewOperationLease(db: Db, id: string, lease: Lease): Pro
 export async function selectHeldOperations(db: Db, limit: number): Promise<{ ownerId: string; operation: Operation }[]> {
   const rows = await db.query<OperationRow & { lease_owner: string }>(
     `SELECT ${columns}, lease_owner FROM operations
-     WHERE state IN ('queued', 'running', 'undoing') AND lease_until > 0 AND lease_owner IS NOT NULL ORDER BY created_at, id LIMIT ?`, [limit],
+     WHERE ${isOpen} AND lease_until > 0 AND lease_owner IS NOT NULL ORDER BY created_at, id LIMIT ?`, [limit],
   );
   return rows.map((row) => ({ ownerId: row.lease_owner, operation: toOperation(row) }));
 }
@@ -376,13 +379,13 @@ export async function updateOperationsOfHostReady(db: Db, hostId: string): Promi
 
 /** How many are queued, running or being undone, for pages and health. */
 export async function countOpenOperations(db: Db): Promise<number> {
-  const [row] = await db.query<{ total: number }>("SELECT COUNT(*) AS total FROM operations WHERE state IN ('queued', 'running', 'undoing')");
+  const [row] = await db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM operations WHERE ${isOpen}`);
   return row?.total ?? 0;
 }
 
 /** Runs at once what waits: for its host, for another try, for its undo. false: it has ended. */
 export async function updateOperationReady(db: Db, id: string): Promise<boolean> {
-  const { affectedRows } = await db.execute("UPDATE operations SET run_after = 0 WHERE id = ? AND state IN ('queued', 'running', 'undoing')", [id]);
+  const { affectedRows } = await db.execute(`UPDATE operations SET run_after = 0 WHERE id = ? AND ${isOpen}`, [id]);
   return affectedRows === 1;
 }
 

@@ -1,8 +1,10 @@
 // What the rings hold of one whole hour, for the roll-up of hours.
 import { metrics, type Metric, type MetricName } from '../model/metric.ts';
+import { deviceNumbers } from '../model/metrics.ts';
 import { createSteps, hourMs, minuteTier, type Steps } from '../model/roll-up.ts';
 import type { Db } from './db.ts';
-import { deviceColumns, deviceMetricId, firstInterface, ringColumns, rings, type RingColumn } from './sample-tiers.ts';
+import { rings } from './sample-ring.ts';
+import { deviceColumns, deviceMetricId, ringColumns, type RingColumn } from './sample-tiers.ts';
 
 /** Number of a metric → its minutes of the hour. */
 export type HourOfMetrics = ReadonlyMap<number, Steps>;
@@ -60,7 +62,7 @@ function selectHour(db: Db, table: RingColumn['table'], values: string, { slotMs
 }
 
 function kindOf(subjectId: number, device: number): string {
-  return `${subjectId} ${device < firstInterface ? 'disk' : 'interface'}`;
+  return `${subjectId} ${device < deviceNumbers.interface ? 'disk' : 'interface'}`;
 }
 
 /** Only where an instance has more than one disk or interface is a history of each worth its bytes: else the total is it. */

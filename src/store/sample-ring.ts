@@ -7,6 +7,15 @@ import type { Db, SqlValue } from './db.ts';
 /** Rows of one INSERT, and subjects of one SELECT: NDB runs out of operation records for batches of thousands. */
 export const batchRows = 250;
 
+/**
+ * Time of a slot (ms) and slots of a turn, two hours. Too few: thresholds' windows (≤ 1 h) lose samples; too many: 1,000 instances
+ * cost 130 bytes × slots each. Another slotMs makes what is there unreadable.
+ */
+export const rings = {
+  samples: { slotMs: 10_000, slots: 720 },
+  devices: { slotMs: 60_000, slots: 120 },
+} as const;
+
 interface Sample { readonly subjectId: number; readonly at: number }
 
 /** What a writer has to say; what it leaves out is not known. */

@@ -1,6 +1,7 @@
 // Where measured values are kept, and how long: the rings of samples (the finest tier), then packed chunks of minutes
 // (table sample_hours) and of quarters of an hour (sample_days), written once when their time is over.
 import { metrics, type MetricName } from '../model/metric.ts';
+import { deviceNumbers } from '../model/metrics.ts';
 
 /** Columns of a ring that make one metric. */
 export interface RingColumn {
@@ -8,12 +9,6 @@ export interface RingColumn {
   /** SQL of the value */
   readonly value: string;
 }
-
-/** Time of a slot, and slots of a turn. What is older than a turn is still there where nothing came after: readers look at `at`. */
-export const rings = {
-  samples: { slotMs: 10_000, slots: 720 },
-  devices: { slotMs: 60_000, slots: 120 },
-} as const;
 
 const host = (value: string): RingColumn => ({ table: 'host_samples', value });
 const instance = (value: string): RingColumn => ({ table: 'instance_samples', value });
@@ -51,9 +46,6 @@ export const ringColumns = {
 export const deviceColumns = ['read_bps', 'write_bps', 'read_ops', 'write_ops', 'drops_ps', 'allocation_mib'] as const;
 export type DeviceColumn = (typeof deviceColumns)[number];
 
-/** Devices from this number on are network interfaces, below it disks. */
-export const firstInterface = 16;
-
 /** The number of a device's metric in the longer tiers. */
 export function deviceMetricId(device: number, column: DeviceColumn): number {
   return 1000 + device * 16 + deviceColumns.indexOf(column);
@@ -74,6 +66,6 @@ const totals: { readonly [K in DeviceColumn]: { readonly disk?: MetricName; read
  */
 export function deviceMetricIds(device: number, column: DeviceColumn): number[] {
   const own = deviceMetricId(device, column);
-  const total = device === 0 ? totals[column].disk : device === firstInterface ? totals[column].interface : undefined;
+  const total = device === 0 ? totals[column].disk : device === deviceNumbers.interface ? totals[column].interface : undefined;
   return total === undefined ? [own] : [own, metrics[total].id];
 }

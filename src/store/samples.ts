@@ -1,10 +1,9 @@
 // Measured values of the last two hours, every poll: the rings of hosts, instances and pools.
 import type { HostLoadSample, HostSample, InstanceSample, PoolSample } from '../model/metrics.ts';
 import type { Db } from './db.ts';
-import { batchRows, insertSamples, selectLast, selectLatest, selectMeans, selectRange, slotIn, slotsBetween, toSample, type NewSample, type Ring, type SampleRow } from './sample-ring.ts';
+import { batchRows, insertSamples, rings, selectLast, selectLatest, selectMeans, selectRange, slotIn, slotsBetween, toSample, type NewSample, type Ring, type SampleRow } from './sample-ring.ts';
 
-/** Two hours. Too small: thresholds' windows (≤ 1 h) lose samples; too big: 1,000 instances cost 130 bytes × slots each. */
-const turn = { slotMs: 10_000, slots: 720 };
+const turn = rings.samples;
 /** How far back "the latest" is looked for: a figure older than this is no longer worth showing beside a name. */
 const latestMs = 60_000;
 

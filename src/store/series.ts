@@ -5,7 +5,8 @@ import { decodeChunk } from '../model/chunk.ts';
 import { metrics, type MetricName } from '../model/metric.ts';
 import { addPoints, createSteps, dayMs, hourMs, minuteTier, quarterTier, stepsBetween, widenSteps, type Points, type Steps, type Tier } from '../model/roll-up.ts';
 import type { Db } from './db.ts';
-import { deviceMetricIds, ringColumns, rings, type DeviceColumn, type RingColumn } from './sample-tiers.ts';
+import { rings } from './sample-ring.ts';
+import { deviceMetricIds, ringColumns, type DeviceColumn, type RingColumn } from './sample-tiers.ts';
 import { selectSettings } from './settings.ts';
 
 /** Equal steps, oldest first; null where nothing was measured. */

@@ -1,7 +1,7 @@
 // The last hour of many subjects as a few points each, for lists: single measurements and not means, because reading some
 // 20 rows of each keeps a list of fifty as quick as one without; whoever wants to know opens the chart.
 import type { Db } from './db.ts';
-import { rings } from './sample-tiers.ts';
+import { rings } from './sample-ring.ts';
 
 const table = { host: 'host_samples', instance: 'instance_samples' } as const;
 const { slotMs, slots } = rings.samples;
