@@ -20,7 +20,7 @@ export const audit = defineMessages({
   'audit.action.session.login': ['log in', '登入'],
   'audit.action.session.logout': ['log out', '登出'],
   'audit.action.user.register': ['register', '註冊'],
-  'audit.action.portal.forget': ['forget a portal', '移除入口伺服器'],
+  'audit.action.portal.forget': ['forget a portal', '移除入口網站'],
   'audit.action.setup.use': ['use a one-time link', '使用一次性連結'],
   'audit.action.account.update': ['change own profile', '變更個人資料'],
   'audit.action.account.password': ['change own password', '變更自己的密碼'],

@@ -5,8 +5,8 @@ export const database = defineMessages({
   'admin.nav.database': ['Database', '資料庫'],
   'database.title': ['Database', '資料庫'],
   'database.measured': ['Measured {{age}} ago', '{{age}}前測量'],
-  'database.stale': ['Nobody has measured the database for minutes: is any portal’s job “look-at-database” failing?', '已有數分鐘沒有測量資料庫，請檢查各入口伺服器的「look-at-database」排程工作是否失敗。'],
-  'database.not-yet': ['Not measured yet: the first figures come within a minute of a portal’s start.', '尚未測量，入口伺服器啟動後一分鐘內會有第一筆數據。'],
+  'database.stale': ['Nobody has measured the database for minutes: is any portal’s job “look-at-database” failing?', '已有數分鐘沒有測量資料庫，請檢查各入口網站的「look-at-database」排程工作是否失敗。'],
+  'database.not-yet': ['Not measured yet: the first figures come within a minute of a portal’s start.', '尚未測量，入口網站啟動後一分鐘內會有第一筆數據。'],
   'database.fine': ['Nothing needs to be done.', '目前不需要任何處理。'],
   'database.to-do': ['What to do', '待處理事項'],
   'database.engine': ['Storage engine', '儲存引擎'],
@@ -21,7 +21,7 @@ export const database = defineMessages({
   'database.sql-nodes': ['SQL nodes', 'SQL 節點'],
   'database.sql-nodes-explained': [
     'In the order of DATABASE_URL of the portal that measured: it works on the first that answers.',
-    '依負責測量的入口伺服器的 DATABASE_URL 順序列出，入口伺服器使用第一個有回應的節點。',
+    '依負責測量的入口網站的 DATABASE_URL 順序列出，入口網站使用第一個有回應的節點。',
   ],
   'database.node': ['Node', '節點'],
   'database.kind': ['Kind', '種類'],
@@ -58,7 +58,7 @@ export const database = defineMessages({
   'database.place': ['Where', '位置'],
   'database.warn.unreadable': [
     'The portal may not read ndbinfo, so the cluster’s own figures are missing. On an SQL node: GRANT SELECT ON ndbinfo.* TO the portal’s account.',
-    '入口伺服器無權讀取 ndbinfo，因此缺少叢集本身的數據。請在 SQL 節點執行 GRANT SELECT ON ndbinfo.* 授權給入口伺服器的帳號。',
+    '入口網站無權讀取 ndbinfo，因此缺少叢集本身的數據。請在 SQL 節點執行 GRANT SELECT ON ndbinfo.* 授權給入口網站的帳號。',
   ],
   'database.warn.data-node': [
     'Data node {{id}} on {{host}} is down: there is one copy less of everything. Start it (ndbmtd); it fetches what it missed by itself.',
@@ -82,9 +82,9 @@ export const database = defineMessages({
   ],
   'database.warn.one-sql-node': [
     'DATABASE_URL names one SQL node only: when it dies, this portal stops. Name a second one after a comma.',
-    'DATABASE_URL 只列出一個 SQL 節點，該節點停止時入口伺服器也會停擺。請以逗號加上第二個節點。',
+    'DATABASE_URL 只列出一個 SQL 節點，該節點停止時入口網站也會停擺。請以逗號加上第二個節點。',
   ],
-  'database.warn.sql-node': ['The SQL node {{name}} does not answer. The portal uses another one meanwhile; start its mysqld.', 'SQL 節點 {{name}} 沒有回應，入口伺服器暫時使用其他節點。請啟動它的 mysqld。'],
+  'database.warn.sql-node': ['The SQL node {{name}} does not answer. The portal uses another one meanwhile; start its mysqld.', 'SQL 節點 {{name}} 沒有回應，入口網站暫時使用其他節點。請啟動它的 mysqld。'],
   'database.warn.connections': ['{{percent}} % of the connections of {{name}} are taken. Raise max_connections there.', '{{name}} 的連線已使用 {{percent}} %，請提高該處的 max_connections。'],
   'database.warn.slow': ['{{name}} took {{ms}} ms to answer the simplest question. Pages ask many: look at its load and its network.', '{{name}} 回應最簡單的查詢花了 {{ms}} 毫秒，而每個網頁都需要多次查詢。請檢查其負載與網路。'],
   'database.warn.no-backup': ['No backup has been noted. The administrator’s guide says how to make one every night.', '沒有任何備份記錄。管理手冊說明如何設定每晚備份。'],
