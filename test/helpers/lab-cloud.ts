@@ -48,6 +48,8 @@ export interface LabCloud {
   readonly images: { readonly shared: Image; readonly local: Image };
   startRunner(options?: Partial<RunnerOptions>): Runner;
   running(image?: Image): Promise<Instance>;
+  /** Until its guest has come up: one that has hardly begun has touched little memory, and moves in no time. */
+  booted(instance: Instance): Promise<void>;
   act(instanceId: string, action: PowerAction): Promise<Operation>;
   instance(id: string): Promise<Instance>;
   ended(operationId: string, withinMs?: number): Promise<Operation>;
@@ -125,6 +127,14 @@ export async function createLabCloud(lab: Lab): Promise<LabCloud> {
       const ended = await cloud.ended(operation.id);
       assert.deepEqual([ended.state, ended.error], ['done', null]);
       return cloud.instance(instance.id);
+    },
+    async booted({ id, hostId }) {
+      // QEMU alone has some 55 MiB, with a guest of 96 MiB that has come up 170
+      const resident = `for p in /proc/[0-9]*; do tr '\\0' '\\n' < $p/cmdline 2>/dev/null | grep -qx ${id} && awk '/^VmRSS:/ {print $2}' $p/status; done; true`;
+      for (const deadline = Date.now() + 60_000; Date.now() < deadline; await delay(200)) {
+        if (Number(await lab.exec(hostIds.indexOf(hostId ?? '') + 1, 'sh', '-c', resident)) > 150 * 1024) return;
+      }
+      assert.fail(`${id} has not come up within a minute`);
     },
     act: async (id, action) => submitInstanceAction(deps, { action, instance: await cloud.instance(id), actor: user }),
     instance: async (id) => (await selectOptionalInstance(db, id)) ?? assert.fail(`no instance ${id}`),

@@ -1,12 +1,10 @@
 // Moves between real hosts over TLS, and what can befall them in the middle, in random order. MIGRATE_LAB_ROUNDS rounds of
 // all of it (one by default); MIGRATE_LAB_SEED repeats an order.
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Instance } from '../../src/model/instance.ts';
 import { isEnded, type Operation } from '../../src/model/operation.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
@@ -19,7 +17,7 @@ import { updateSettings } from '../../src/store/settings.ts';
 import { createLabCloud, type LabCloud } from '../helpers/lab-cloud.ts';
 import { startLab } from '../helpers/lab.ts';
 import { needsRoot } from '../scripts/run.ts';
-import type { Doom } from './doomed-portal.ts';
+import { forkDoomedPortal, type Doom } from './doomed-portal-process.ts';
 
 const rounds = Number(process.env['MIGRATE_LAB_ROUNDS'] ?? 1);
 const seed = Number(process.env['MIGRATE_LAB_SEED'] ?? Date.now() % 1_000_000);
@@ -49,6 +47,7 @@ describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 
     // long enough to do something in the middle
     await updateSettings(cloud.db, 'migration', { ...defaultSettings.migration, bandwidthMib: 8 }, null, Date.now());
     instance = await cloud.running();
+    await cloud.booted(instance);
   });
   after(async () => {
     await cloud?.close();
@@ -86,6 +85,7 @@ describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 
   async function runAgain(found: Instance): Promise<void> {
     if (found.state === 'running') return;
     assert.equal((await cloud.ended((await cloud.act(found.id, 'start')).id)).state, 'done');
+    await cloud.booted(await cloud.instance(found.id));
   }
 
   const scenarios: Readonly<Record<string, () => Promise<void>>> = {
@@ -127,7 +127,7 @@ describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 
     'the portal is killed': async () => {
       await runner.stop();
       const { operation, to } = await move();
-      const child = fork(fileURLToPath(new URL('doomed-portal.ts', import.meta.url)), { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
+      const child = forkDoomedPortal();
       const doom: Doom = { databaseUrl: cloud.url, hosts: cloud.lab.hosts.map(({ uri }, index) => ({ id: cloud.hostIds[index] ?? '', uri })), points: [] };
       child.send(doom);
       await begun(operation.id);
