@@ -24,11 +24,10 @@ import { startTestCloud, type TestCloud } from '../api/cloud.ts';
 import { testPassword } from '../helpers/accounts.ts';
 import { launchBrowser, noBrowser, openContext, overflow, seriousViolations, type Look } from '../helpers/browser.ts';
 
-const looks: readonly Look[] = [
-  { language: 'en' },
+/** Each language in one theme, and at `width`; then, without loading the page again, at the other width and in the other theme. */
+const looks: readonly (Look & { readonly width: number })[] = [
+  { language: 'en', width: 1280 },
   { language: 'zh-TW', width: 360, dark: true },
-  { language: 'en', width: 360 },
-  { language: 'zh-TW', dark: true },
 ];
 const idPattern = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g;
 
@@ -58,24 +57,37 @@ async function findPages(page: Page, begin: readonly string[]): Promise<string[]
   return [...found.values()];
 }
 
-async function look(context: BrowserContext, paths: readonly string[], name: string, as: Look): Promise<string[]> {
+async function look(context: BrowserContext, paths: readonly string[], name: string, as: (typeof looks)[number]): Promise<string[]> {
   const findings: string[] = [];
   const page = await context.newPage();
   let current = '';
+  const picture = async (width: number, dark: boolean): Promise<void> => {
+    const folder = process.env['SCREENSHOTS'];
+    const title = `${current} ${width} ${dark ? 'dark' : 'light'}`.replace(/[^\w-]+/g, '_').slice(0, 140);
+    if (folder !== undefined) await page.screenshot({ path: `${folder}/${title}.png`, fullPage: true });
+  };
+  const fits = async (): Promise<void> => {
+    for (const finding of await overflow(page)) findings.push(`${current}: ${page.viewportSize()?.width} px: ${finding}`);
+  };
   page.on('console', (message) => { if (message.type() === 'error') findings.push(`${current}: the browser says: ${message.text()}`); });
   page.on('pageerror', (error) => findings.push(`${current}: a script failed: ${error.message}`));
   for (const path of paths) {
-    current = `${name} ${as.language} ${as.width ?? 'wide'}${as.dark === true ? ' dark' : ''} ${path}`;
+    current = `${name} ${as.language} ${path}`;
+    await page.setViewportSize({ width: as.width, height: 900 });
+    await page.emulateMedia({ colorScheme: as.dark === true ? 'dark' : 'light' });
     const response = await page.goto(path, { waitUntil: 'load' });
     if (response !== null && response.status() >= 400) findings.push(`${current}: ${response.status()}`);
-    // each theme once is enough for axe, which takes most of the time
-    const barriers = as.width === undefined && as.dark === true || as.width !== undefined && as.dark !== true ? [] : await seriousViolations(page);
-    for (const finding of [...(await overflow(page)), ...barriers]) findings.push(`${current}: ${finding}`);
-    const text = await page.locator('body').innerText();
-    const keys = text.match(anyKey);
+    await fits();
+    // axe takes most of the time
+    for (const barrier of await seriousViolations(page)) findings.push(`${current}: ${barrier}`);
+    const keys = (await page.locator('body').innerText()).match(anyKey);
     if (keys !== null) findings.push(`${current}: untranslated ${keys.join(', ')}`);
-    const folder = process.env['SCREENSHOTS'];
-    if (folder !== undefined) await page.screenshot({ path: `${folder}/${current.replace(/[^\w-]+/g, '_').slice(0, 120)}.png`, fullPage: true });
+    await picture(as.width, as.dark === true);
+    const otherWidth = as.width === 360 ? 1280 : 360;
+    await page.setViewportSize({ width: otherWidth, height: 900 });
+    await page.emulateMedia({ colorScheme: as.dark === true ? 'light' : 'dark' });
+    await fits();
+    await picture(otherWidth, as.dark !== true);
   }
   await page.close();
   return findings;
