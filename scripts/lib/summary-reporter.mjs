@@ -11,7 +11,7 @@ export default async function* summary(events) {
   const took = new Map();
   for await (const { type, data } of events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
-    const file = data.file === undefined ? '' : relative(process.cwd(), data.file);
+    const file = data.file === undefined ? '' : relative(process.cwd(), data.file).replace(/\.js$/, '.ts');
     if (data.nesting === 0) took.set(file, (took.get(file) ?? 0) + (data.details.duration_ms ?? 0));
     const leftOut = data.skip ?? data.todo;
     if (leftOut !== undefined) {

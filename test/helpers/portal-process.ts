@@ -5,10 +5,10 @@ import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { databaseEngine } from './database.ts';
+import { moduleAt, ownModule } from './own-module.ts';
 
-const portalMain = fileURLToPath(new URL('portal-main.ts', import.meta.url));
+const portalMain = ownModule('portal-main', import.meta.url);
 
 export interface PortalProcessOptions {
   readonly name: string;
@@ -50,6 +50,7 @@ export async function freePort(): Promise<number> {
 export async function createPortalProcess(options: PortalProcessOptions): Promise<PortalProcess> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
+  const main = options.main === undefined ? portalMain : moduleAt(options.main);
   let child: ChildProcess | undefined;
   let isFrozen = false;
   const environment = {
@@ -84,7 +85,7 @@ export async function createPortalProcess(options: PortalProcessOptions): Promis
       return child === undefined || child.exitCode !== null || child.signalCode !== null ? 'off' : isFrozen ? 'frozen' : 'up';
     },
     async start() {
-      const started = spawn(process.execPath, ['--max-semi-space-size=4', '--import', 'tsx', options.main ?? portalMain], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
+      const started = spawn(process.execPath, ['--max-semi-space-size=4', ...main.execArgv, main.path], { env: environment, stdio: ['ignore', 'pipe', 'pipe'] });
       child = started;
       if (options.logFile !== undefined) {
         const file = createWriteStream(options.logFile, { flags: 'a' });

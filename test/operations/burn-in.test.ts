@@ -1,12 +1,10 @@
 // Burn-ins on fake hosts: the whole way, what is left out, each thing that can be wrong with what to do about it, cancelled and
 // killed at every step; nothing is ever left over.
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { AppError } from '../../src/errors.ts';
 import type { BurnIn } from '../../src/model/burn-in.ts';
 import type { Operation } from '../../src/model/operation.ts';
@@ -22,7 +20,7 @@ import { selectOperation } from '../../src/store/operations.ts';
 import { createCloud, type Cloud } from '../helpers/cloud.ts';
 import { FakeDirectory } from '../helpers/fake-libvirtd/storage.ts';
 import { killProcess } from '../helpers/kill-process.ts';
-import type { Doom, KillPoint } from './doomed-portal.ts';
+import { forkDoomedPortal, type Doom, type KillPoint } from './doomed-portal-process.ts';
 
 interface VncServer { readonly port: number; readonly close: () => void }
 
@@ -249,7 +247,7 @@ describe('a burn-in whose portal is killed', () => {
   }
 
   async function runAndKill(cloud: Site, points: readonly KillPoint[]): Promise<void> {
-    const child = fork(fileURLToPath(new URL('doomed-portal.ts', import.meta.url)), { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
+    const child = forkDoomedPortal();
     const reached = new Set<unknown>();
     child.on('message', (id) => reached.add(id));
     const doom: Doom = { databaseUrl: cloud.url, hosts: cloud.hostIds.map((id, index) => ({ id, uri: cloud.fakes[index]?.uri ?? '' })), points };

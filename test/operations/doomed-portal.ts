@@ -1,5 +1,5 @@
 // A portal's runner in a process of its own, made to be killed: at the points it is told of it says so and stands still.
-// Started by kill.test.ts, which speaks to it over IPC.
+// Started by doomed-portal-process.ts; whoever does speaks to it over IPC.
 import { randomUUID } from 'node:crypto';
 import { systemClock } from '../../src/clock.ts';
 import { createFleet } from '../../src/libvirt/fleet.ts';

@@ -1,10 +1,8 @@
 // kill -9 of the portal at every step of every operation, before the step, after it, and while the host works on it. The
 // next portal finishes or undoes each, and nothing is left over: volumes, domains, quota, capacity.
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { OperationKind } from '../../src/model/operation.ts';
 import { definitions } from '../../src/operations/index.ts';
 import type { PowerAction } from '../../src/operations/instance-action.ts';
@@ -13,14 +11,14 @@ import { createCloud, type Cloud } from '../helpers/cloud.ts';
 import type { Fault } from '../helpers/fake-libvirtd/faults.ts';
 import type { AnyProcedureName } from '../helpers/fake-libvirtd/extra-procedures.ts';
 import { killProcess } from '../helpers/kill-process.ts';
-import type { Doom, KillPoint } from './doomed-portal.ts';
+import { forkDoomedPortal, type Doom, type KillPoint } from './doomed-portal-process.ts';
 
 /** longer than a lease */
 const leaseEndedMs = 16_000;
 
 /** Runs the operations in a process that is killed once all of them have reached their points. */
 async function runAndKill(cloud: Cloud, points: readonly KillPoint[], reachedToo: () => boolean = () => true): Promise<void> {
-  const child = fork(fileURLToPath(new URL('doomed-portal.ts', import.meta.url)), { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
+  const child = forkDoomedPortal();
   const reached = new Set<string>();
   child.on('message', (operationId: string) => reached.add(operationId));
   const doom: Doom = { databaseUrl: cloud.url, hosts: cloud.hostIds.map((id, index) => ({ id, uri: cloud.fakes[index]?.uri ?? '' })), points };

@@ -1,9 +1,8 @@
 // kill -9 of the portal at every step of an emptying and of a return, before the step, after it, and while they are undone:
 // the next portal goes on, every instance runs once, and nothing is forgotten.
 import assert from 'node:assert/strict';
-import { fork, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { after, before, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import type { Operation } from '../../src/model/operation.ts';
 import { requestCancel } from '../../src/operations/cancel.ts';
 import { hostDrain } from '../../src/operations/host-drain.ts';
@@ -15,7 +14,7 @@ import { selectOperation } from '../../src/store/operations.ts';
 import type { Cloud } from '../helpers/cloud.ts';
 import { killProcess } from '../helpers/kill-process.ts';
 import { bringBack, drain, fill, setWish, threeHosts, until, type Hosts } from '../helpers/maintenance.ts';
-import type { Doom, KillPoint } from './doomed-portal.ts';
+import { forkDoomedPortal, type Doom, type KillPoint } from './doomed-portal-process.ts';
 
 /** longer than a lease */
 const leaseEndedMs = 16_000;
@@ -38,7 +37,7 @@ describe('a portal killed', () => {
 
   /** Another process takes the work up, and is killed at that point. */
   async function runAndKill(point: KillPoint, meanwhile: () => Promise<void> = async () => undefined): Promise<void> {
-    const child: ChildProcess = fork(fileURLToPath(new URL('doomed-portal.ts', import.meta.url)), { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
+    const child: ChildProcess = forkDoomedPortal();
     let reached = false;
     child.on('message', () => { reached = true; });
     const doom: Doom = { databaseUrl: cloud.url, hosts: cloud.hostIds.map((id, index) => ({ id, uri: cloud.fakes[index]?.uri ?? '' })), points: [point] };

@@ -1,10 +1,8 @@
 // What can befall a move, at each point of it: hosts that die or lose each other, the portal killed, a person who cancels.
 // In the end exactly one copy runs (or none, where its memory died), the record says where, and the books agree.
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import type { Instance } from '../../src/model/instance.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
 import { requestCancel } from '../../src/operations/cancel.ts';
@@ -19,7 +17,7 @@ import type { FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import type { MigrationPhase } from '../helpers/fake-libvirtd/migration.ts';
 import { killProcess } from '../helpers/kill-process.ts';
 import { createMoveCloud, hostOf, move, type MoveCloudOptions } from '../helpers/moves.ts';
-import type { Doom, KillPoint } from './doomed-portal.ts';
+import { forkDoomedPortal, type Doom, type KillPoint } from './doomed-portal-process.ts';
 
 let cloud: Cloud;
 let instance: Instance;
@@ -326,7 +324,7 @@ describe('a portal killed during moves', () => {
 
   /** Runs what is open in a process that is killed once all points are reached and the condition holds. */
   async function runAndKill(points: readonly KillPoint[], reachedToo: () => boolean = () => true): Promise<void> {
-    const child = fork(fileURLToPath(new URL('doomed-portal.ts', import.meta.url)), { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
+    const child = forkDoomedPortal();
     const reached = new Set<string>();
     child.on('message', (operationId: string) => reached.add(operationId));
     const doom: Doom = { databaseUrl: cloud.url, hosts: cloud.hostIds.map((id, index) => ({ id, uri: cloud.fakes[index]?.uri ?? '' })), points };

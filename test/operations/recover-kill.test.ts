@@ -1,21 +1,19 @@
 // kill -9 of the portal at every step of a recovery and of a restart, before the step and after it: the next portal goes on,
 // and nothing runs twice or is forgotten.
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
 import { afterEach, describe, it } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { hostRecover, submitHostRecover } from '../../src/operations/host-recover.ts';
 import { instanceRecover } from '../../src/operations/instance-recover.ts';
 import { killProcess } from '../helpers/kill-process.ts';
 import { createLostHosts, type LostHosts } from '../helpers/lost-hosts.ts';
-import type { Doom, KillPoint } from './doomed-portal.ts';
+import { forkDoomedPortal, type Doom, type KillPoint } from './doomed-portal-process.ts';
 
 let lost: LostHosts;
 afterEach(() => lost.close());
 
 /** Another process takes the work up and is killed at that point; `kind` because the ids of restarts are not known yet. */
 async function runAndKill(kind: string, step: string, when: KillPoint['when'], direction: KillPoint['direction'] = 'run'): Promise<void> {
-  const child = fork(fileURLToPath(new URL('doomed-portal.ts', import.meta.url)), { execArgv: ['--import', 'tsx'], stdio: 'inherit' });
+  const child = forkDoomedPortal();
   let reached = false;
   child.on('message', () => { reached = true; });
   const { cloud } = lost;
