@@ -50,8 +50,6 @@ export function createCollectMetrics(deps: CollectDeps, { pollIntervalMs, detail
     const poll = async (host: Host): Promise<void> => {
       try {
         const options = { timeoutMs: deadlineMs, signal };
-        // a frozen NFS server must not look like a frozen host, so pools have an outcome of their own
-        const polledPools = poolTick.pollHostPools(host, hostPools.get(host.id), options);
         const startedAt = performance.now();
         const polled = await pollHost(deps, {
           host, instances: instances.get(host.id) ?? [], before: readings.get(host.id), isDetailDue: isDetailDue(host), detailMaxAgeMs: 1.5 * detailIntervalMs,
@@ -61,7 +59,10 @@ export function createCollectMetrics(deps: CollectDeps, { pollIntervalMs, detail
         unmeasured.delete(host.id);
         summary.add(host, polled);
         write(writer, polled);
-        await Promise.all([polledPools, observeInstances(deps, host, polled, options)]);
+        // only a host that answers: a silent one would keep a shared pool from those that do. A frozen NFS server must not
+        // look like a frozen host, nor hold up the tick, so pools have an outcome of their own and what is left of the time
+        const left = Math.max(shortestDeadlineMs, deadlineMs - (performance.now() - startedAt));
+        await Promise.all([poolTick.pollHostPools(host, hostPools.get(host.id), { timeoutMs: left, signal }), observeInstances(deps, host, polled, options)]);
       } catch (error) {
         if (signal.aborted) return;
         // once for each time it falls silent; whether it is reachable is for watch-hosts to say

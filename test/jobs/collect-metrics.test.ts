@@ -170,6 +170,29 @@ describe('collecting metrics', () => {
     assert.equal((await selectPools(database.db))[0]?.sampledAt, 1000, 'its figures keep their age');
   });
 
+  it('measures a shared pool through a host that answers, whatever becomes of the others', async () => {
+    const { fake: first, id: firstId } = await addFake('alpha');
+    const { id: secondId } = await addFake('beta');
+    const poolId = await upsertPool(database.db, { hostId: firstId, name: 'default', path: '/pool', shared: true, kind: 'netfs', capacityBytes: 5, availableBytes: 3 }, 1000);
+    await upsertPool(database.db, { hostId: secondId, name: 'default', path: '/pool', shared: true, kind: 'netfs', capacityBytes: 5, availableBytes: 3 }, 1000);
+    const sampledAt = async (): Promise<number | undefined> => (await selectPools(database.db)).find((pool) => pool.id === poolId)?.sampledAt ?? undefined;
+    const tick = createCollectMetrics(deps, { pollIntervalMs: 1000 });
+        // its pool hangs: the other is asked from the next tick on, and this one not again
+    first.fault('STORAGE_POOL_REFRESH', { type: 'silence' });
+    await tick(never);
+    await tick(never);
+    await tick(never);
+    assert.ok(((await sampledAt()) ?? 0) > 1000);
+    assert.equal(first.called('STORAGE_POOL_REFRESH'), 1);
+    // one that is silent altogether takes it from nobody
+    first.hang();
+    for (let times = 0; times < 2; times++) {
+      await database.db.execute('UPDATE storage_pools SET sampled_at = 1000');
+      await tick(never);
+      assert.ok(((await sampledAt()) ?? 0) > 1000);
+    }
+  });
+
   it('asks the guest where no lease tells, sees changes, keeps what was known, and shows IPv4 first', async () => {
     const { fake, id } = await addFake('alpha');
     const instance = await makeInstance(database.db, owner, { hostId: id });
