@@ -64,6 +64,7 @@ export async function books(db: Db, site: Site): Promise<Finding[]> {
         `SELECT instance_id AS id FROM usage_periods WHERE closed_at IS NULL AND instance_id NOT IN (SELECT id FROM instances WHERE host_id IS NOT NULL)
          UNION SELECT id FROM instances WHERE host_id IS NOT NULL AND id NOT IN (SELECT instance_id FROM usage_periods WHERE closed_at IS NULL)`)).map(({ id }) => id),
     },
+    { invariant: 'every host is back', broken: (await db.query<{ name: string; state: string }>("SELECT name, state FROM hosts WHERE state <> 'up'")).map(({ name, state }) => `${name} is ${state}`), checked: (await db.query('SELECT id FROM hosts')).length },
     { invariant: 'no move waits or goes on', broken: moves.map(({ id }) => id), checked: moves.length },
   ];
 }

@@ -37,7 +37,7 @@ try {
   const databaseUrl = (values.urls ?? site.databaseUrl).split(',').map((url) => Object.assign(new URL(url), { pathname: name }).href).join(',');
   const report = await soak({
     site, databaseUrl, nodes: values.cluster === undefined ? [] : clusterTargets(values.cluster), portals: Number(values.portals), users: Number(values.users), machinesPerUser: Number(values.machines),
-    lengthMs, seed, attacked, everyMs: [10_000, 20_000], awayMs: [6000, 25_000], pauseMs: [500, 4000], pollMs: 10_000, settleMs: 300_000, ...(values.logs === undefined ? {} : { logFolder: values.logs }), log,
+    lengthMs, seed, attacked, everyMs: [10_000, 20_000], awayMs: [6000, 35_000], pauseMs: [500, 4000], pollMs: 10_000, settleMs: 300_000, ...(values.logs === undefined ? {} : { logFolder: values.logs }), log,
   });
   const text = renderReport(report);
   process.stdout.write(text);

@@ -1,6 +1,7 @@
 // Where the soak happens: hosts, real ones of a lab or fake ones, with what can be seen on them without the portals.
 import { randomUUID } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
+import { updateFence } from '../../src/store/fences.ts';
 import type { Lab } from '../helpers/lab.ts';
 import { createLabCloud } from '../helpers/lab-cloud.ts';
 import { createCloud, imageVolume } from '../helpers/cloud.ts';
@@ -12,6 +13,8 @@ export interface Site {
   readonly imageId: string;
   readonly size: { readonly vcpus: number; readonly memoryMib: number; readonly diskGib: number };
   readonly hosts: readonly Target[];
+  /** portals find fence agents there; absent: none of the hosts has one */
+  readonly fenceAgents?: string;
   /** by instance: the hosts that execute it, looked at past libvirt */
   copies(): Promise<Map<string, string[]>>;
   /** ids of all domains that hosts know, running or not */
@@ -23,12 +26,14 @@ export interface Site {
 
 const uuid = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/;
 
-/** Real libvirtds and QEMU; guests of 96 MiB. */
+/** Real libvirtds and QEMU; guests of 96 MiB. Every host has a fence agent, so machines of one that is away are started elsewhere. */
 export async function labSite(lab: Lab): Promise<Site> {
   const cloud = await createLabCloud(lab);
   // clone disks are on the shared pool; the image in host 1's own pool is not offered
   await cloud.db.execute('UPDATE images SET enabled = 0 WHERE id = ?', [cloud.images.local.id]);
+  for (const [index, { number }] of lab.hosts.entries()) await updateFence(cloud.db, cloud.hostIds[index] ?? '', { agent: 'fence_lab', parameters: { plug: String(number) }, sealed: null });
   return {
+    fenceAgents: lab.fenceAgents,
     databaseUrl: cloud.url, imageId: cloud.images.shared.id, size: { vcpus: 1, memoryMib: 96, diskGib: 1 },
     hosts: lab.hosts.map(({ number }) => labHostTarget(lab, number)),
     async copies() {

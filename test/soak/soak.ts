@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { createApiToken } from '../../src/store/api-tokens.ts';
 import { openDatabase, type Database } from '../../src/store/db.ts';
+import { selectHosts } from '../../src/store/hosts.ts';
 import { countOpenOperations } from '../../src/store/operations.ts';
 import { selectSettings, updateSettings } from '../../src/store/settings.ts';
 import type { SettingsGroup } from '../../src/model/settings.ts';
@@ -51,6 +52,8 @@ export interface SoakReport {
   readonly gaps: readonly Gap[];
   readonly gapMs: number;
   readonly settledMs: number;
+  /** failures of hosts that were dealt with, by what proved them gone; null: they came back before */
+  readonly recoveries: readonly { readonly proof: string | null; readonly total: number }[];
   /** of operations, by kind: how many ended so */
   readonly ends: readonly { readonly kind: string; readonly state: string; readonly total: number }[];
   readonly failures: readonly { readonly kind: string; readonly error: string; readonly total: number }[];
@@ -63,7 +66,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     for (let number = 1; number <= options.portals; number++) {
       const name = `portal${number}`;
       portals.push(await createPortalProcess({
-        name, databaseUrl: options.databaseUrl, env: { POLL_INTERVAL_MS: String(options.pollMs) }, ...(options.logFolder === undefined ? {} : { logFile: `${options.logFolder}/${name}.log` }),
+        name, databaseUrl: options.databaseUrl, env: { POLL_INTERVAL_MS: String(options.pollMs), ...(options.site.fenceAgents === undefined ? {} : { FENCE_AGENTS_PATH: options.site.fenceAgents }) }, ...(options.logFolder === undefined ? {} : { logFile: `${options.logFolder}/${name}.log` }),
       }));
     }
     await openWide(db);
@@ -112,6 +115,7 @@ async function run(options: SoakOptions, db: Database, portals: readonly PortalP
     findings.push(...await emptiness(db, site));
     return {
       seed: options.seed, portals: portals.length, users: users.length, from, to, attacks, journal, findings: [...findings, pagesAnswered(journal), samplesWhole(gaps)], gaps, gapMs: gapMs(options.pollMs), settledMs,
+      recoveries: await db.query('SELECT proof, COUNT(*) AS total FROM recoveries GROUP BY proof ORDER BY proof'),
       ends: await db.query('SELECT kind, state, COUNT(*) AS total FROM operations GROUP BY kind, state ORDER BY kind, state'),
       failures: (await db.query<{ kind: string; error: Buffer | string; total: number }>("SELECT kind, error, COUNT(*) AS total FROM operations WHERE state = 'failed' GROUP BY kind, error ORDER BY total DESC LIMIT 15"))
         .map(({ kind, error, total }) => ({ kind, error: String(error), total })),
@@ -129,6 +133,7 @@ async function openWide(db: Database): Promise<void> {
   await change('thresholds', { enabled: false });
   await change('placement', { maxCpuPercent: 100, maxMemoryPercent: 100 });
   await change('overcommit', { vcpus: 16, memory: 4, disk: 16 });
+  await change('availability', { graceSeconds: 10 });
   await change('quota', { instances: 50, vcpus: 100, memoryMib: 65_536, diskGib: 1000 });
 }
 
@@ -148,10 +153,11 @@ async function makeUsers(options: SoakOptions, db: Database, portals: readonly P
   return users;
 }
 
-/** Until no operation is open; how long that took. */
+/** Until no operation is open and every host is back; how long that took. */
 async function settle(db: Database, withinMs: number): Promise<number> {
   const began = Date.now();
-  while (Date.now() - began < withinMs && (await countOpenOperations(db)) > 0) await delay(500);
+  const away = async (): Promise<boolean> => (await selectHosts(db)).some(({ state }) => state !== 'up');
+  while (Date.now() - began < withinMs && ((await countOpenOperations(db)) > 0 || (await away()))) await delay(500);
   return Date.now() - began;
 }
 

@@ -1,6 +1,7 @@
 // What may be attacked: each part can be killed or frozen and comes back. Of one group only one is away at a time: never both
 // SQL nodes, both data nodes, or both portals.
 import { execFile } from 'node:child_process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import type { Lab } from '../helpers/lab.ts';
@@ -28,12 +29,20 @@ export function portalTarget(portal: PortalProcess): Target {
   };
 }
 
+/** A portal that has just decided to switch it off does so although it is back: longer than that takes. */
+const fencedWithinMs = 20_000;
+
 export function labHostTarget(lab: Lab, number: number): Target {
   return {
     group: 'host', name: lab.host(number).name,
     kill: () => lab.kill(number),
     freeze: () => lab.freeze(number),
-    restore: async () => ((await lab.state(number)) === 'frozen' ? lab.thaw(number) : lab.start(number)),
+    async restore() {
+      if ((await lab.state(number)) === 'frozen') await lab.thaw(number);
+      for (const end = performance.now() + fencedWithinMs; performance.now() < end; await delay(1000)) {
+        if ((await lab.state(number)) === 'off') await lab.start(number);
+      }
+    },
   };
 }
 
@@ -63,7 +72,7 @@ export function clusterTargets(dir: string): Target[] {
       async restore() {
         // a data node that stood still too long was thrown out by its sister and ends when it goes on: then it is started
         if (isFrozen) await ndb('thaw', node);
-        if (isFrozen) await new Promise((resolve) => { setTimeout(resolve, 3000); });
+        if (isFrozen) await delay(3000);
         isFrozen = false;
         await ndb('start', node);
       },
