@@ -3,7 +3,9 @@
 //   failed    file: test: what it said
 //   took      seconds file     (the sum of its tests; what loading the file takes is not in it)
 import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
+const root = fileURLToPath(new URL('../..', import.meta.url));
 const firstLine = (text) => String(text).split('\n', 1)[0].trim();
 
 // oxlint-disable-next-line import/no-default-export -- node:test finds a reporter by it
@@ -11,7 +13,8 @@ export default async function* summary(events) {
   const took = new Map();
   for await (const { type, data } of events) {
     if (type !== 'test:pass' && type !== 'test:fail') continue;
-    const file = data.file === undefined ? '' : relative(process.cwd(), data.file).replace(/\.js$/, '.ts');
+    // of compiled tests node tells the source, where it knows it
+    const file = data.file === undefined ? '' : relative(data.file.startsWith(root) ? root : process.cwd(), data.file).replace(/\.js$/, '.ts');
     if (data.nesting === 0) took.set(file, (took.get(file) ?? 0) + (data.details.duration_ms ?? 0));
     const leftOut = data.skip ?? data.todo;
     if (leftOut !== undefined) {
