@@ -6,7 +6,6 @@ import { batchRows, columnsOf, insertSamples, rings, toSample, type NewSample, t
 const ring: Ring<DeviceSample> = {
   table: 'device_samples',
   ...rings.devices,
-  keys: ['device'],
   columns: {
     device: 'device',
     readBytesPerSecond: 'read_bps',
@@ -44,8 +43,7 @@ export async function upsertSampleDevices(db: Db, devices: readonly NewSampleDev
   for (let start = 0; start < devices.length; start += batchRows) {
     const batch = devices.slice(start, start + batchRows);
     await db.execute(
-      `INSERT INTO sample_devices (subject_id, device, name, seen_at) VALUES ${batch.map(() => '(?, ?, ?, ?)').join(', ')}
-       ON DUPLICATE KEY UPDATE name = VALUES(name), seen_at = VALUES(seen_at)`,
+      `REPLACE INTO sample_devices (subject_id, device, name, seen_at) VALUES ${batch.map(() => '(?, ?, ?, ?)').join(', ')}`,
       batch.flatMap(({ subjectId, device, name }) => [subjectId, device, name.slice(0, 32), now]),
     );
   }

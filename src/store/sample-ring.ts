@@ -30,8 +30,6 @@ export interface Ring<T extends Sample> {
   readonly slots: number;
   /** field → column */
   readonly columns: { readonly [K in Exclude<keyof T & string, 'subjectId' | 'at'>]: string };
-  /** columns that are part of the primary key, beside subject and slot */
-  readonly keys?: readonly string[];
   /** rows that are measurements, as SQL; the others only say that there was none */
   readonly measured?: string;
 }
@@ -63,7 +61,6 @@ export async function insertSamples<T extends Sample>(db: Db, ring: Ring<T>, sam
   const fields = Object.keys(ring.columns) as (keyof NewSample<T>)[];
   const columns = columnsOf(ring);
   const row = `(?, ?, ?${', ?'.repeat(columns.length)})`;
-  const updates = ['at', ...columns.filter((column) => ring.keys?.includes(column) !== true)].map((column) => `${column} = VALUES(${column})`).join(', ');
   for (let start = 0; start < samples.length; start += batchRows) {
     const batch = samples.slice(start, start + batchRows);
     const values: SqlValue[] = [];
@@ -71,10 +68,8 @@ export async function insertSamples<T extends Sample>(db: Db, ring: Ring<T>, sam
       values.push(sample.subjectId, slotIn(ring, sample.at), sample.at);
       for (const field of fields) values.push((sample[field] as number | null | undefined) ?? null);
     }
-    await db.execute(
-      `INSERT INTO ${ring.table} (subject_id, slot, at, ${columns.join(', ')}) VALUES ${batch.map(() => row).join(', ')} ON DUPLICATE KEY UPDATE ${updates}`,
-      values,
-    );
+    // not ON DUPLICATE KEY UPDATE: NDB would look at each row before it writes it, and not write them together
+    await db.execute(`REPLACE INTO ${ring.table} (subject_id, slot, at, ${columns.join(', ')}) VALUES ${batch.map(() => row).join(', ')}`, values);
   }
 }
 
