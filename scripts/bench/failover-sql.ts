@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { createApiToken } from '../../src/store/api-tokens.ts';
 import { openDatabase } from '../../src/store/db.ts';
+import { updateSettings } from '../../src/store/settings.ts';
 import { logIn, makeFirstAdmin } from '../../test/helpers/accounts.ts';
 import { createCloud, wrongSums } from '../../test/helpers/cloud.ts';
 import { Client } from '../../test/helpers/portal.ts';
@@ -26,6 +27,8 @@ const portal = await createPortalProcess({ name: 'bench', databaseUrl: `${cloud.
 try {
   const { id: userId } = await makeFirstAdmin(db, 'bench');
   await db.execute('UPDATE users SET quota_instances = 10000, quota_vcpus = 10000, quota_memory_mib = 10000000, quota_disk_gib = 1000000 WHERE id = ?', [userId]);
+  // one host for all that is created in a minute
+  await updateSettings(db, 'overcommit', { vcpus: 64, memory: 64, disk: 64 }, null, Date.now());
   const { secret } = await createApiToken(db, { userId, name: 'bench', scope: 'write', expiresAt: Date.now() + 3_600_000 }, Date.now());
   await portal.start();
   const browser = new Client(portal.url);

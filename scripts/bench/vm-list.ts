@@ -16,6 +16,7 @@ import { insertHost } from '../../src/store/hosts.ts';
 import { selectInstancesByUser } from '../../src/store/instances.ts';
 import { insertSampleSubject } from '../../src/store/sample-subjects.ts';
 import { formatFor } from '../../src/web/format.ts';
+import { loadSparklines } from '../../src/web/charts/sparkline.ts';
 import { translator } from '../../src/web/locales/index.ts';
 import { loadRows, rowWords } from '../../src/web/monitor/rows.ts';
 import { paths } from '../../src/web/paths.ts';
@@ -53,10 +54,11 @@ async function serveBare(): Promise<void> {
   app.get('/', (_req, res) => void res.type('html').send(page));
   app.get('/page', async (_req, res) => {
     const now = Date.now();
-    const rows = await loadRows(db, await selectInstancesByUser(db, user?.id ?? '', { page: 1, pageSize: 50 }), now);
+    const found = await selectInstancesByUser(db, user?.id ?? '', { page: 1, pageSize: 50 });
+    const [rows, sparklines] = await Promise.all([loadRows(db, found, now), loadSparklines(db, 'instance', found.map(({ subjectId }) => subjectId), now, pollIntervalMs)]);
     const html = await ejs.renderFile(`${views}/monitor/list.ejs`, {
-      t, fmt, paths, now, title: t('monitor.title'), user: { role: 'user' }, csrfToken: 'x', total: instances, page: 1, pageSize: 50, search: '', all: false, base: '/?', pollIntervalMs,
-      rows: rows.map((row) => ({ instance: row.instance, words: { ...rowWords(row, t, fmt), age: row.sample === null ? null : fmt.age(row.sample.at, now) }, size: { memory: fmt.mib(row.instance.memoryMib), disk: fmt.gib(row.instance.diskGib) }, stale: false, owner: null })),
+      t, fmt, paths, now, title: t('monitor.title'), user: { role: 'user' }, csrfToken: 'x', total: instances, page: 1, pageSize: 50, search: '', all: false, base: '/?', pollIntervalMs, detailIntervalMs: 60_000,
+      rows: rows.map((row) => ({ instance: row.instance, words: { ...rowWords(row, t, fmt), age: row.sample === null ? null : fmt.age(row.sample.at, now) }, size: { memory: fmt.mib(row.instance.memoryMib), disk: fmt.gib(row.instance.diskGib) }, spark: sparklines.get(row.instance.subjectId) ?? null, stale: false, owner: null })),
     }, { cache: true, root: views, views: [views] });
     res.type('html').send(html);
   });
