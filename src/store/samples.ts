@@ -7,6 +7,11 @@ const turn = rings.samples;
 /** How far back "the latest" is looked for: a figure older than this is no longer worth showing beside a name. */
 const latestMs = 60_000;
 
+/** The same where hosts are polled seldom, ms: a poll that was missed must not make every figure vanish. */
+export function latestWithin(pollIntervalMs: number): number {
+  return Math.max(latestMs, 2.5 * pollIntervalMs);
+}
+
 export const slotOf = (at: number): number => slotIn(turn, at);
 
 const hostRing: Ring<HostSample> = {

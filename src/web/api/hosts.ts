@@ -11,7 +11,7 @@ import { submitHostDrain } from '../../operations/host-drain.ts';
 import { submitHostReturn } from '../../operations/host-return.ts';
 import { selectBurnInsByHost } from '../../store/burn-ins.ts';
 import { selectHost, selectHosts } from '../../store/hosts.ts';
-import { selectLatestHostSamples } from '../../store/samples.ts';
+import { latestWithin, selectLatestHostSamples } from '../../store/samples.ts';
 import type { Context } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { endpoint, type Endpoint } from './endpoint.ts';
@@ -72,7 +72,7 @@ export function hostEndpoints(deps: WebDeps): Endpoint[] {
   const { db, clock, config } = deps;
   const bodies = async (hosts: readonly Host[]): Promise<z.input<typeof hostSchema>[]> => {
     const now = clock.now();
-    const samples = await selectLatestHostSamples(db, hosts.map((host) => host.subjectId), now);
+    const samples = await selectLatestHostSamples(db, hosts.map((host) => host.subjectId), now, latestWithin(config.pollIntervalMs));
     return hosts.map((host) => hostBody(host, samples.get(host.subjectId), now, config.pollIntervalMs));
   };
   return [

@@ -10,7 +10,7 @@ import { openConsole } from '../../operations/instance-console.ts';
 import { submitInstanceCreate } from '../../operations/instance-create.ts';
 import { selectHosts } from '../../store/hosts.ts';
 import { countInstancesByUser, loadInstance, selectInstancesByUser, selectInstancesPage } from '../../store/instances.ts';
-import { selectInstanceSampleRange, selectLatestInstanceSamples } from '../../store/samples.ts';
+import { latestWithin, selectInstanceSampleRange, selectLatestInstanceSamples } from '../../store/samples.ts';
 import type { Context } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { optionsShape } from '../instances/options-form.ts';
@@ -81,7 +81,7 @@ function instanceBody(instance: Instance, context: Context, hostName: string | u
 
 async function instanceBodies({ db, clock, config }: WebDeps, instances: readonly Instance[], context: Context): Promise<z.input<typeof instanceSchema>[]> {
   const now = clock.now();
-  const [hosts, samples] = await Promise.all([selectHosts(db), selectLatestInstanceSamples(db, instances.map((instance) => instance.subjectId), now)]);
+  const [hosts, samples] = await Promise.all([selectHosts(db), selectLatestInstanceSamples(db, instances.map((instance) => instance.subjectId), now, latestWithin(config.pollIntervalMs))]);
   const names = new Map(hosts.map((host) => [host.id, host.name]));
   return instances.map((instance) => {
     const sample = samples.get(instance.subjectId);

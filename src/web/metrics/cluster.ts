@@ -9,7 +9,7 @@ import { selectHosts } from '../../store/hosts.ts';
 import { selectJobs } from '../../store/jobs.ts';
 import { selectPortals } from '../../store/portals.ts';
 import { selectOptionalSampleSubject } from '../../store/sample-subjects.ts';
-import { selectLatestHostSamples } from '../../store/samples.ts';
+import { latestWithin, selectLatestHostSamples } from '../../store/samples.ts';
 import { selectPools } from '../../store/storage-pools.ts';
 import { countUsersByState } from '../../store/users.ts';
 import type { WebDeps } from '../deps.ts';
@@ -20,9 +20,9 @@ const gib = 2 ** 30;
 const dayMs = 86_400_000;
 const statuses = [...hostStates, 'maintenance', 'disabled'] as const;
 
-type Deps = Pick<WebDeps, 'db' | 'clock'>;
+type Deps = Pick<WebDeps, 'db' | 'clock' | 'config'>;
 
-export async function clusterFamilies({ db, clock }: Deps): Promise<Family[]> {
+export async function clusterFamilies({ db, clock, config }: Deps): Promise<Family[]> {
   const now = clock.now();
   const [hosts, pools, clusterSubject, gate, work, jobs, portals, users, instances] = await Promise.all([
     selectHosts(db), selectPools(db), selectOptionalSampleSubject(db, clusterOwnerId), selectGate(db), selectWorkCounts(db, now - dayMs), selectJobs(db),
@@ -30,7 +30,7 @@ export async function clusterFamilies({ db, clock }: Deps): Promise<Family[]> {
   ]);
   const portalSubjects = await Promise.all(portals.map(async (portal) => ({ portal, subjectId: await selectOptionalSampleSubject(db, portal.id) })));
   const subjectIds = [...hosts.map((host) => host.subjectId), ...[clusterSubject, ...portalSubjects.map(({ subjectId }) => subjectId)].flatMap((id) => id ?? [])];
-  const samples = await selectLatestHostSamples(db, subjectIds, now);
+  const samples = await selectLatestHostSamples(db, subjectIds, now, latestWithin(config.pollIntervalMs));
   const hostNames = new Map(hosts.map((host) => [host.id, host.name]));
   const ofHosts = (value: (host: (typeof hosts)[number]) => number): Iterable<Sample> => each(hosts, (host) => [labelsOf({ host: host.name }), value(host)]);
   const measuredHosts = hosts.map((host): Measured => [{ host: host.name }, samples.get(host.subjectId)]);
@@ -40,6 +40,7 @@ export async function clusterFamilies({ db, clock }: Deps): Promise<Family[]> {
     }), 1])),
     gauge('cloud_host_status', '1 for the status that a host has.', each(hosts.flatMap((host) => statuses.map((status) => ({ host, status }))), ({ host, status }) => [labelsOf({ host: host.name, status }), hostStatus(host) === status ? 1 : 0])),
     gauge('cloud_host_up', '1: the host answers.', ofHosts((host) => host.state === 'up' ? 1 : 0)),
+    gauge('cloud_host_maintenance', '1: an administrator has put the host into maintenance, whether it answers or not.', ofHosts((host) => host.wish === 'maintenance' ? 1 : 0)),
     gauge('cloud_host_cpus', 'CPUs of a host.', ofHosts((host) => host.cpus)),
     gauge('cloud_host_reserved_vcpus', 'vCPUs promised to machines on a host.', ofHosts((host) => host.usedVcpus)),
     gauge('cloud_host_reserved_memory_bytes', 'Memory promised to machines on a host.', ofHosts((host) => host.usedMemoryMib * mib)),

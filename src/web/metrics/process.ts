@@ -2,15 +2,18 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { counter, gauge, labelsOf, type Family } from './exposition.ts';
 
+/** Between two looks at the event loop; node counts it into each delay. */
+const resolutionMs = 10;
+
 /** Starts measuring the event loop; what it gives is since the last call. */
 export function createProcessFigures(): () => Family[] {
-  const delay = monitorEventLoopDelay({ resolution: 10 });
+  const delay = monitorEventLoopDelay({ resolution: resolutionMs });
   delay.enable();
   const startedAt = Date.now() / 1000 - process.uptime();
   return () => {
     const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
     const { user, system } = process.cpuUsage();
-    const lag = (percentile: number): number | null => (delay.count === 0 ? null : delay.percentile(percentile) / 1e9);
+    const lag = (percentile: number): number | null => (delay.count === 0 ? null : Math.max(0, delay.percentile(percentile) / 1e9 - resolutionMs / 1000));
     const [p50, p99, max] = [lag(50), lag(99), lag(100)];
     delay.reset();
     return [
