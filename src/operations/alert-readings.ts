@@ -182,15 +182,18 @@ async function awayPortals({ db, now }: Situation): Promise<Reading[]> {
     .map((portal) => bad({ kind: 'portal', id: portal.id, name: portal.name }, { since: Math.min(now, now - (newest - portal.seenAt)) }));
 }
 
-/** Without a run in three of its periods, or failing. From now on: when all portals were down nothing ran, and all of it runs within minutes of their start. */
+/** Without a run in three of its periods while a portal ran, or failing: when all portals were down nothing ran, and what runs by the hour comes an hour after their start. */
 async function lateJobs({ db, jobPeriods, now }: Situation): Promise<Reading[]> {
-  const jobs = await selectJobs(db);
+  const [jobs, portals] = await Promise.all([selectJobs(db), selectPortals(db)]);
+  const newest = Math.max(...portals.map((portal) => portal.seenAt));
+  const living = portals.filter((portal) => portal.stoppedAt === null && newest - portal.seenAt <= portalAwayMs);
+  const upForMs = living.length === 0 ? Number.POSITIVE_INFINITY : newest - Math.min(...living.map((portal) => portal.startedAt));
   return jobs.flatMap(({ name, endedAt, startedAt, error }): Reading[] => {
     const periodMs = jobPeriods.get(name);
     if (periodMs === undefined) return [];
     const subject: Subject = { kind: 'job', id: name, name };
     const last = Math.max(endedAt ?? 0, startedAt ?? 0);
-    if (last > 0 && now - last > 3 * periodMs + leastWindowMs) return [bad(subject, { detail: { reason: '$alerts.job-silent' } })];
+    if (last > 0 && Math.min(now - last, upForMs) > 3 * periodMs + leastWindowMs) return [bad(subject, { detail: { reason: '$alerts.job-silent' } })];
     return error === null ? [] : [bad(subject, { detail: { reason: error } })];
   });
 }

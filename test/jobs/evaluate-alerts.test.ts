@@ -1,14 +1,16 @@
 // Rules on a real database: samples and states in, incidents and one notification out.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { say } from '../../src/errors.ts';
-import { evaluateAlerts, recordMessage } from '../../src/operations/incidents.ts';
+import { say, type Sentence } from '../../src/errors.ts';
+import { evaluateAlerts, recordMessage, tellMessage } from '../../src/operations/incidents.ts';
 import { defaultRules, messageRuleId, type AlertRule } from '../../src/model/alert-rule.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
 import { insertAlertRule, seedAlertRules, selectAlertRules, deleteAlertRule, updateAlertRule, selectAlertRule } from '../../src/store/alert-rules.ts';
+import { emptyReport } from '../../src/model/recovery.ts';
 import type { Database } from '../../src/store/db.ts';
 import { selectHosts } from '../../src/store/hosts.ts';
 import { claimIncidentAcknowledged, selectIncidentEvents, selectIncidentsPage } from '../../src/store/incidents.ts';
+import { claimHostRecovery, updateRecovery } from '../../src/store/recoveries.ts';
 import { insertHostSamples, insertInstanceSamples, insertPoolSamples } from '../../src/store/samples.ts';
 import { updateSettings } from '../../src/store/settings.ts';
 import { makeFirstAdmin } from '../helpers/accounts.ts';
@@ -31,8 +33,8 @@ before(async () => {
 after(() => database.close());
 
 beforeEach(async () => {
-  for (const table of ['alert_rules', 'alert_states', 'incidents', 'incident_events', 'notifications', 'deliveries', 'host_samples', 'instance_samples', 'pool_samples']) await db.execute(`DELETE FROM ${table}`);
-  await db.execute("UPDATE hosts SET state = 'up', wish = 'enabled', state_since = 0");
+  for (const table of ['alert_rules', 'alert_states', 'incidents', 'incident_events', 'notifications', 'deliveries', 'recoveries', 'host_samples', 'instance_samples', 'pool_samples']) await db.execute(`DELETE FROM ${table}`);
+  await db.execute("UPDATE hosts SET state = 'up', wish = 'enabled', state_since = 0, recovery_id = NULL");
   await db.execute("UPDATE instances SET state = 'running', state_at = 0");
   await updateSettings(db, 'alerts', { ...defaultSettings.alerts, notificationsPerHour: 100 }, null, now);
   now += 86_400_000;
@@ -59,6 +61,8 @@ async function measure(percent: (index: number) => number | undefined): Promise<
 }
 const incidents = async () => (await selectIncidentsPage(db, {}, 500, 0)).incidents;
 const notifications = () => db.query<{ kind: string; content: Buffer }>('SELECT kind, content FROM notifications ORDER BY at, id');
+interface Told { readonly condition: string; readonly sentence: Sentence; readonly incidents: readonly { readonly id: string }[] }
+const groupsTold = async (index: number): Promise<readonly Told[]> => (JSON.parse((await notifications())[index]?.content.toString('utf8') ?? '{"groups":[]}') as { groups: readonly Told[] }).groups;
 const hostsAre = (state: string, count: number, since = now) => db.execute('UPDATE hosts SET state = ?, state_since = ? WHERE id IN (?)', [state, since, cloud.hostIds.slice(0, count)]);
 
 describe('shipped rules', () => {
@@ -201,7 +205,7 @@ describe('one incident', () => {
 
 describe('telling', () => {
   it('is bounded in an hour, and what was held back is told together', async () => {
-    await rule();
+    await rule({ severity: 'warning' });
     await updateSettings(db, 'alerts', { ...defaultSettings.alerts, notificationsPerHour: 2 }, null, now);
     for (let count = 1; count <= 6; count++) {
       await hostsAre('unreachable', count);
@@ -213,6 +217,49 @@ describe('telling', () => {
     const sent = await notifications();
     assert.equal(sent.length, 3);
     assert.equal((JSON.parse(sent[2]?.content.toString('utf8') ?? '') as { groups: { total: number }[] }).groups[0]?.total, 4);
+  });
+
+  it('does not wait for the hour to be over when something critical is new, in one notification a look', async () => {
+    await rule();
+    await updateSettings(db, 'alerts', { ...defaultSettings.alerts, notificationsPerHour: 1 }, null, now);
+    const deps = { db, mailEnabled: true };
+    await hostsAre('unreachable', 1);
+    await look();
+    await hostsAre('unreachable', 3);
+    await look();
+    assert.equal((await notifications()).length, 2);
+    for (const host of ['host5', 'host6', 'host7']) await tellMessage(deps, say('recovery.waits.proof', { host }), now);
+    assert.equal((await notifications()).length, 2, 'a hundred hosts lost at once are not a hundred mails');
+    await look();
+    assert.deepEqual((await groupsTold(2)).map(({ sentence }) => sentence.params?.['host']).sort(), ['host5', 'host6', 'host7']);
+    await tellMessage(deps, say('alerts.nothing-known', { host: 'host8', total: 1 }), now);
+    await look();
+    await tellMessage(deps, say('alerts.nothing-known', { host: 'host8', total: 2 }), now);
+    await look();
+    assert.equal((await notifications()).length, 4, 'new words for what is known wait');
+  });
+
+  it('notes as told what somebody was told, and nothing else', async () => {
+    await rule();
+    await rule({ ...cpuRule, severity: 'info' });
+    await hostsAre('unreachable', 1);
+    await measure((index) => (index === 1 ? 99 : 5));
+    await look();
+    assert.deepEqual((await groupsTold(0)).map(({ condition }) => condition), ['host.unreachable']);
+    const events = await Promise.all((await incidents()).map(async ({ id, condition, toldAt }) => [condition, toldAt !== null, (await selectIncidentEvents(db, id)).map(({ kind }) => kind).sort()]));
+    assert.deepEqual(events.sort(), [['host.unreachable', true, ['opened', 'told']], ['instance.cpu', false, ['opened']]]);
+    await look();
+    assert.equal((await notifications()).length, 1);
+  });
+
+  it('leaves what finds no room in a notification to the next one', async () => {
+    for (let i = 0; i < 60; i++) await db.transaction((tx) => recordMessage(tx, say('alerts.nothing-known', { host: `host${i}${'漢'.repeat(200)}` }), now));
+    for (let i = 0; i < 20 && (await look()).told; i++);
+    const sent = await notifications();
+    assert.ok(sent.length > 1 && sent.length < 20, String(sent.length));
+    const named = (await Promise.all(sent.map((_, index) => groupsTold(index)))).flat().flatMap((group) => group.incidents.map(({ id }) => id));
+    assert.deepEqual(named.toSorted(), (await incidents()).map(({ id }) => id).sort(), 'each of them once');
+    assert.ok((await incidents()).every(({ toldAt }) => toldAt !== null));
   });
 
   it('waits for the end of quiet hours, and is left out when it is over by then', async () => {
@@ -263,6 +310,23 @@ describe('other conditions', () => {
     await db.execute('DELETE FROM operations');
   });
 
+  it('a job is late by the time that portals ran, not by that they were off', async () => {
+    await rule({ id: '44444444-4444-4444-8444-444444444443', condition: 'job.late' });
+    await db.execute('INSERT INTO jobs (name, lease_until, started_at, ended_at) VALUES (?, 0, ?, ?)', ['collect-metrics', now - 3_600_000, now - 3_600_000]);
+    const started = async (agoMs: number): Promise<void> => {
+      await db.execute('DELETE FROM portals');
+      await db.execute("INSERT INTO portals (id, name, url, version, lease_owner, started_at, seen_at) VALUES ('66666666-6666-4666-8666-666666666666', 'p', 'http://p', '1', 'x', ?, ?)", [now - agoMs, now]);
+    };
+    await started(5000);
+    await look();
+    assert.deepEqual(await incidents(), []);
+    await started(1_800_000);
+    await look();
+    assert.deepEqual((await incidents()).map(({ condition }) => condition), ['job.late']);
+    await db.execute('DELETE FROM jobs');
+    await db.execute('DELETE FROM portals');
+  });
+
   it('are about the chosen ones alone; one taken off the list ends', async () => {
     const [, second, third] = cloud.hostIds;
     await rule({ scope: [second ?? '', third ?? ''] });
@@ -280,14 +344,48 @@ describe('other conditions', () => {
 describe('what the portal reports itself', () => {
   it('is an incident of its own, told at once, told again with new words, and over when nothing waits any more', async () => {
     const deps = { db, mailEnabled: true };
-    await recordMessage(deps, say('recovery.alert.unfit', { host: 'host0', total: 3 }), now);
-    await recordMessage(deps, say('recovery.alert.unfit', { host: 'host0', total: 5 }), now + 1);
-    await recordMessage(deps, say('recovery.alert.disk-in-use', { host: 'host0' }), now + 2);
+    await tellMessage(deps, say('recovery.alert.unfit', { host: 'host0', total: 3 }), now);
+    await tellMessage(deps, say('recovery.alert.unfit', { host: 'host0', total: 5 }), now + 1);
+    await tellMessage(deps, say('recovery.alert.disk-in-use', { host: 'host0' }), now + 2);
     const found = await incidents();
     assert.ok(found.every(({ ruleId, subject }) => ruleId === messageRuleId && subject.id === cloud.hostIds[0]));
     assert.deepEqual(found.map(({ sentence }) => String(sentence.params?.['total'])).sort(), ['5', 'undefined']);
     assert.equal((await notifications()).length, 3);
     await look();
     assert.deepEqual((await incidents()).map(({ state }) => state), ['resolved', 'resolved'], 'no recovery is open');
+  });
+
+  it('that was recorded by a portal that ended before it told it is told by the next look, once', async () => {
+    await db.transaction((tx) => recordMessage(tx, say('alerts.nothing-known', { host: 'host0' }), now));
+    assert.equal((await notifications()).length, 0);
+    assert.equal((await look()).told, true);
+    await tellMessage({ db, mailEnabled: true }, say('alerts.nothing-known', { host: 'host0' }), now);
+    await look();
+    assert.equal((await notifications()).length, 1);
+    const [incident] = await incidents();
+    assert.deepEqual((await selectIncidentEvents(db, incident?.id ?? '')).map(({ kind }) => kind), ['opened', 'told']);
+  });
+
+  it('lasts as long as what it says, and a day where nothing tells how long that is', async () => {
+    const [id, hostId] = ['77777777-7777-4777-8777-777777777777', cloud.hostIds[0] ?? ''];
+    await claimHostRecovery(db, { id, hostId, hostName: 'host0', drill: false, userId: null, forced: false, confirmedBy: null, seenAt: null, noticedAt: now, report: emptyReport });
+    const waitsFor = (sentence: Sentence | null) => updateRecovery(db, id, { state: 'waiting', waitsFor: sentence });
+    const open = async (): Promise<string[]> => {
+      await look();
+      return (await incidents()).filter(({ state }) => state === 'open').map(({ sentence }) => sentence.key).sort();
+    };
+    await waitsFor(say('recovery.waits.proof', { host: 'host0' }));
+    for (const key of ['recovery.waits.proof', 'alerts.nothing-known']) await tellMessage({ db, mailEnabled: true }, say(key, { host: 'host0' }), now);
+    now += 23 * 3_600_000;
+    assert.deepEqual(await open(), ['alerts.nothing-known', 'recovery.waits.proof']);
+    now += 3_600_000;
+    assert.deepEqual(await open(), ['recovery.waits.proof'], 'it waits still');
+    await waitsFor(say('recovery.waits.disks', { total: 1 }));
+    await tellMessage({ db, mailEnabled: true }, say('recovery.alert.disk-in-use', { host: 'host0' }), now);
+    assert.deepEqual(await open(), ['recovery.alert.disk-in-use', 'recovery.waits.proof']);
+    await waitsFor(say('recovery.waits.room', { total: 1 }));
+    assert.deepEqual(await open(), ['recovery.waits.proof'], 'no disk is in use any more');
+    await waitsFor(null);
+    assert.deepEqual(await open(), []);
   });
 });
