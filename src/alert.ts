@@ -3,9 +3,12 @@
 import { randomUUID } from 'node:crypto';
 import type { Sentence } from './errors.ts';
 import { deliverDue, type NotifyDeps } from './notify/deliver.ts';
-import { recordMessage } from './operations/incidents.ts';
+import { tellMessage } from './operations/incidents.ts';
 
-/** The returned function neither throws nor waits: whoever alerts has something more urgent to go on with. */
+/**
+ * The returned function neither throws nor waits: whoever alerts has something more urgent to go on with. What must outlive this
+ * portal is recorded (recordMessage) with what it reports, before; here it is then only told.
+ */
 export function createAlert(deps: NotifyDeps): (sentence: Sentence) => void {
   const ownerId = randomUUID();
   return (sentence) => {
@@ -15,6 +18,6 @@ export function createAlert(deps: NotifyDeps): (sentence: Sentence) => void {
 }
 
 async function record(deps: NotifyDeps, sentence: Sentence, ownerId: string): Promise<void> {
-  await recordMessage({ db: deps.db, mailEnabled: deps.mailer.enabled }, sentence, deps.clock.now());
+  await tellMessage({ db: deps.db, mailEnabled: deps.mailer.enabled }, sentence, deps.clock.now());
   await deliverDue(deps, ownerId);
 }

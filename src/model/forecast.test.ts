@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { forecastFull, type DayValue, type Forecast } from './forecast.ts';
+import { forecastDays, forecastFull, forecastRange, forecastSeries, type DayValue, type Forecast } from './forecast.ts';
 
 const day = 86_400_000;
 const now = Date.UTC(2026, 10, 20);
@@ -53,6 +53,14 @@ test('some days that are anything do not move it', () => {
 test('days that are missing are no days of nothing', () => {
   const forecast = ranOut(forecastFull(days(40, (i) => 20 + i).filter((_, i) => i % 3 !== 1 && (i < 10 || i > 17)), 100, now));
   assert.equal(inDays(forecast.at), inDays(ranOut(forecastFull(days(40, (i) => 20 + i), 100, now)).at));
+});
+
+test('a measured series counts in the middle of its steps, over whole days', () => {
+  const { from, to, points } = forecastRange(now + 5 * 3_600_000);
+  assert.deepEqual([from, to, points], [now - forecastDays * day, now, forecastDays]);
+  const at = Array.from({ length: 30 }, (_, i) => now - (30 - i) * day);
+  const avg = at.map((_, i) => (i % 7 === 3 ? null : 100 + 2 * i));
+  assert.deepEqual(forecastSeries({ stepMs: day, at, avg }, 200, now), forecastFull(days(30, (i) => 100 + 2 * i).filter((_, i) => i % 7 !== 3), 200, now));
 });
 
 test('after a big change it begins at what there is now', () => {

@@ -25,6 +25,8 @@ export type Forecast =
   | { readonly kind: 'runs-out'; readonly at: number; readonly earliest: number; readonly latest: number | null; readonly perDay: number };
 
 const dayMs = 86_400_000;
+/** Days that forecasts are made from. More: what was long ago weighs as much as last week; fewer: a wider range. */
+export const forecastDays = 90;
 /** With less, a week's rhythm looks like a trend. */
 export const neededDays = 14;
 /** Nothing is said of a time longer than this many times the days that were looked at, nor of more than two years. */
@@ -33,6 +35,21 @@ const farMs = 730 * dayMs;
 /** Of a standard normal: 90 % lie within. */
 const z = 1.645;
 const levelDays = 7;
+
+/** The range of the series that a forecast is made from, ms UTC. Whole days: today is not over, and the first hours of a day are not like its others. */
+export function forecastRange(now: number): { readonly from: number; readonly to: number; readonly points: number; readonly now: number } {
+  const to = Math.floor(now / dayMs) * dayMs;
+  return { from: to - forecastDays * dayMs, to, points: forecastDays, now };
+}
+
+/** Of what was measured in that range; days without a value are no days of nothing. `capacity` in the values' unit, as it is now. */
+export function forecastSeries({ stepMs, at, avg }: { readonly stepMs: number; readonly at: readonly number[]; readonly avg: readonly (number | null)[] }, capacity: number, now: number): Forecast {
+  const days = at.flatMap((begin, i): DayValue[] => {
+    const value = avg[i];
+    return value === null || value === undefined ? [] : [{ at: begin + stepMs / 2, value }];
+  });
+  return forecastFull(days, capacity, now);
+}
 
 /** `days`: oldest first. `capacity` in the values' unit, as it is now. */
 export function forecastFull(days: readonly DayValue[], capacity: number, now: number): Forecast {

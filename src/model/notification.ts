@@ -28,20 +28,22 @@ const listed = 8;
 const mostBytes = 15_000;
 
 export interface Untold { readonly incident: Incident; readonly what: ToldGroup['what'] }
+/** A group with all incidents that it tells of: more than it names. */
+export interface Gathered { readonly group: ToldGroup; readonly members: readonly Untold[] }
 
 /** kvm2 before kvm10 */
 const byName = new Intl.Collator('en', { numeric: true });
 
 /** By urgency, then size. `overflow`: ruleId → further subjects that have no incident of their own. */
-export function groupsOf(untold: readonly Untold[], rules: ReadonlyMap<string, AlertRule>, overflow: ReadonlyMap<string, number>): ToldGroup[] {
+export function groupsOf(untold: readonly Untold[], rules: ReadonlyMap<string, AlertRule>, overflow: ReadonlyMap<string, number>): Gathered[] {
   const byRule = new Map<string, Untold[]>();
   for (const each of untold) {
     // messages have a sentence of their own each
     const key = `${each.what} ${rules.has(each.incident.ruleId) ? each.incident.ruleId : each.incident.id}`;
     byRule.set(key, [...(byRule.get(key) ?? []), each]);
   }
-  const groups = [...byRule.values()].map((members) => groupOf(members, rules, overflow));
-  return groups.sort((a, b) => rank(a) - rank(b) || b.total - a.total);
+  const gathered = [...byRule.values()].map((members) => ({ group: groupOf(members, rules, overflow), members }));
+  return gathered.sort(({ group: a }, { group: b }) => rank(a) - rank(b) || b.total - a.total);
 }
 
 function rank(group: ToldGroup): number {
@@ -60,23 +62,33 @@ function groupOf(members: readonly Untold[], rules: ReadonlyMap<string, AlertRul
   };
 }
 
-/** As many lines as a row holds: first the lists grow shorter, then the last groups go. */
+/** As much as a row holds: first the lists grow shorter, then the last groups go. What is left are the first of `groups`, at least one. */
 export function fitting(groups: readonly ToldGroup[]): ToldGroup[] {
-  for (let kept = listed; kept >= 1; kept = Math.floor(kept / 2)) {
+  for (let kept = listed; ; kept = Math.floor(kept / 2)) {
     const shorter = groups.map((group) => ({ ...group, incidents: group.incidents.slice(0, kept) }));
-    if (byteLength(shorter) <= mostBytes) return shorter;
-    if (kept === 1) return shorter.slice(0, Math.max(1, Math.floor((shorter.length * mostBytes) / byteLength(shorter))));
+    if (fitsRow(shorter)) return shorter;
+    if (kept > 1) continue;
+    // the brackets around all, and a comma for each
+    let room = mostBytes - 1;
+    const first = shorter.findIndex((group) => (room -= byteLength(group) + 1) < 0);
+    return shorter.slice(0, Math.max(1, first));
   }
-  return [];
+}
+
+/** Does a row of notifications hold it? */
+export function fitsRow(content: unknown): boolean {
+  return byteLength(content) <= mostBytes;
 }
 
 function byteLength(value: unknown): number {
   return new TextEncoder().encode(JSON.stringify(value)).length;
 }
 
-/** What a receiver wants of it: nothing below its severity, and the ends of incidents only where asked for. */
-export function wanted(groups: readonly ToldGroup[], { minSeverity, resolved }: { readonly minSeverity: Severity; readonly resolved: boolean }): ToldGroup[] {
-  return groups.filter((group) => severities.indexOf(group.severity) <= severities.indexOf(minSeverity) && (resolved || group.what === 'opened'));
+/** What a receiver wants to hear of: nothing below its severity, and the ends of incidents only where asked for. */
+export interface Wish { readonly minSeverity: Severity; readonly resolved: boolean }
+
+export function wants({ minSeverity, resolved }: Wish, group: ToldGroup): boolean {
+  return severities.indexOf(group.severity) <= severities.indexOf(minSeverity) && (resolved || group.what === 'opened');
 }
 
 export const deliveryStates = ['queued', 'sent', 'failed'] as const;

@@ -7,7 +7,7 @@ import type { SecretBox } from '../fencing/secret-box.ts';
 import type { Log } from '../log.ts';
 import type { Mailer } from '../mail.ts';
 import type { AlertRule } from '../model/alert-rule.ts';
-import { retryAfterMs, wanted } from '../model/notification.ts';
+import { retryAfterMs, wants, type ToldGroup, type Wish } from '../model/notification.ts';
 import { selectAlertRules } from '../store/alert-rules.ts';
 import type { Database } from '../store/db.ts';
 import {
@@ -61,15 +61,22 @@ async function attempt(deps: NotifyDeps, delivery: DueDelivery, ownerId: string)
   const { db, clock, log } = deps;
   if (!(await claimDelivery(db, delivery.id, ownerId, clock.now(), leaseMs))) return;
   try {
+    // begun as often as it may be: its portal ended in the last attempt, before that could be noted
+    if (delivery.attempts > 0 && pauseMsAfter(delivery, delivery.attempts) === undefined) throw new AppError('host-unavailable', say('alerts.delivery.interrupted'));
     await send(deps, delivery);
     await updateDeliverySent(db, delivery.id, ownerId, clock.now());
   } catch (error) {
     const sentence = deliveryError(error);
     const attempts = delivery.attempts + 1;
-    const pauseMs = delivery.notification.kind === 'test' || (error instanceof AppError && error.kind === 'not-found') ? undefined : retryAfterMs(attempts);
+    const pauseMs = error instanceof AppError && error.kind === 'not-found' ? undefined : pauseMsAfter(delivery, attempts);
     log.warn({ deliveryId: delivery.id, target: delivery.target, attempts, err: error }, 'a notification could not be delivered');
     await updateDeliveryFailed(db, delivery.id, ownerId, sentence, pauseMs === undefined ? null : clock.now() + pauseMs, clock.now());
   }
+}
+
+/** undefined: there is no further attempt. */
+function pauseMsAfter({ notification }: DueDelivery, attempts: number): number | undefined {
+  return notification.kind === 'test' ? undefined : retryAfterMs(attempts);
 }
 
 /** In words for the history; a mail server's own are its reason. */
@@ -95,21 +102,25 @@ async function sendMail(deps: NotifyDeps, { id, target, notification }: DueDeliv
       case 'digest': return digestLetter(notification.content as DigestContent, await rulesById(deps), language, frame);
       case 'incidents': {
         const { groups } = notification.content as IncidentsContent;
-        // what it was sent for counts: a setting that changed since must not leave an empty mail
-        const theirs = alerts.mailSeverity === 'none' ? groups : wanted(groups, { minSeverity: alerts.mailSeverity, resolved: alerts.mailResolved });
-        return incidentsLetter(theirs.length === 0 ? groups : theirs, language, frame);
+        const theirs = alerts.mailSeverity === 'none' ? groups : groupsFor({ minSeverity: alerts.mailSeverity, resolved: alerts.mailResolved }, groups);
+        return incidentsLetter(theirs, language, frame);
       }
     }
   };
   await deps.mailer.send({ to: user.email, ...(await letter()), id });
 }
 
+/** What it was sent for counts: a wish that changed since must not leave an empty message. */
+function groupsFor(wish: Wish, groups: readonly ToldGroup[]): readonly ToldGroup[] {
+  const theirs = groups.filter((group) => wants(wish, group));
+  return theirs.length === 0 ? groups : theirs;
+}
+
 async function sendWebhook(deps: NotifyDeps, { id, target, notification }: DueDelivery, frame: Frame): Promise<void> {
   const [webhook, sealed] = await Promise.all([selectOptionalWebhookTarget(deps.db, target.id), selectWebhookSecret(deps.db, target.id)]);
   if (webhook === undefined || sealed === undefined || (!webhook.enabled && notification.kind !== 'test')) throw new AppError('not-found', say('alerts.delivery.no-receiver'));
   const { secret = '' } = deps.webhookSecrets.open(target.id, sealed);
-  const groups = notification.kind === 'incidents' ? wanted((notification.content as IncidentsContent).groups, webhook) : [];
-  const body = notification.kind === 'test' ? testBody(id, notification.at, frame) : incidentsBody(id, notification.at, groups, frame);
+  const body = notification.kind === 'test' ? testBody(id, notification.at, frame) : incidentsBody(id, notification.at, groupsFor(webhook, (notification.content as IncidentsContent).groups), frame);
   await postWebhook({ url: webhook.url, secret }, { id, body }, deps.clock.now());
 }
 

@@ -34,10 +34,14 @@ function groupLines(group: ToldGroup, t: Translate, timeZone: string, publicUrl:
   if (group.ruleName !== '') lines.push(`${t('alerts.rule')}: ${group.ruleName}`);
   if (group.total > 1) {
     for (const each of group.incidents) lines.push(`  - ${sentenceText(t, each.sentence)} ${whenOf(each, timeZone)}`);
-    if (group.total > group.incidents.length) lines.push(`  ${t('alerts.mail.not-listed', { total: group.total - group.incidents.length })}`);
+    lines.push(...notListed(group.total - group.incidents.length, t));
   } else if (first !== undefined) lines.push(whenOf(first, timeZone), `${publicUrl}${paths.incident(first.id)}`);
   if (group.condition === messageCondition) lines.push(`${publicUrl}${paths.adminPage('availability')}`);
   return lines;
+}
+
+function notListed(total: number, t: Translate): string[] {
+  return total > 0 ? [`  ${t('alerts.mail.not-listed', { total })}`] : [];
 }
 
 function whenOf({ openedAt, resolvedAt }: ToldIncident, timeZone: string): string {
@@ -65,14 +69,14 @@ export function digestLetter(digest: DigestContent, rules: ReadonlyMap<string, A
     [t('alerts.digest.period', { from: localTime(digest.from, timeZone).text, until: localTime(digest.to, timeZone).text, zone: timeZone })],
     digest.opened.length === 0 ? [t('alerts.digest.calm')] : [t('alerts.digest.opened', { total }), ...digest.opened.map((each) => `  - ${each.total} × ${conditionText(t, each, rules)}`)],
     digest.stillOpen === 0 ? [t('alerts.digest.none-open')]
-      : [t('alerts.digest.open', { total: digest.stillOpen }), ...digest.open.map((each) => `  - ${sentenceText(t, each.sentence)} ${whenOf(each, timeZone)}`)],
+      : [t('alerts.digest.open', { total: digest.stillOpen }), ...digest.open.map((each) => `  - ${sentenceText(t, each.sentence)} ${whenOf(each, timeZone)}`), ...notListed(digest.stillOpen - digest.open.length, t)],
     [
       t('alerts.digest.hosts', { up: hosts.up, total: hosts.total }), t('alerts.digest.instances', { running: instances.running, total: instances.total }),
       t('alerts.digest.remaining', { vcpus: number.format(remaining.vcpus), memory: number.format(Math.round(remaining.memoryMib / 1024)), disk: number.format(remaining.diskGib) }),
       ...(digest.failedOperations > 0 ? [t('alerts.digest.failed', { total: digest.failedOperations })] : []),
       ...(digest.lastBackupAt === null ? [] : [t('alerts.digest.backup', { at: localTime(digest.lastBackupAt, timeZone).text })]),
     ],
-    ...(digest.outlook.length === 0 ? [] : [digest.outlook.map((sentence) => sentenceText(t, sentence))]),
+    ...(digest.outlook.length === 0 ? [] : [[...digest.outlook.map((sentence) => sentenceText(t, sentence)), ...notListed(digest.outlookTotal - digest.outlook.length, t)]]),
     [`${t('alerts.mail.all')}: ${publicUrl}${paths.adminPage('alerts')}`],
   ];
   return { subject: subjectOf(settings, t('alerts.digest.subject', { day: localTime(digest.to, timeZone).day, total, open: digest.stillOpen })), text: `${parts.map((lines) => lines.join('\n')).join('\n\n')}\n` };

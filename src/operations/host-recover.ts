@@ -22,6 +22,7 @@ import { selectSettings } from '../store/settings.ts';
 import type { OperationDeps } from './deps.ts';
 import { loadFenceTarget } from './fence.ts';
 import { restartInstances, tryOneRestart } from './host-restarts.ts';
+import { recordMessage } from './incidents.ts';
 import type { Definition, OperationEnd, RunAgain, Step, StepRun } from './step.ts';
 
 /** How long a host gets to answer when it is asked once more. Longer: every recovery waits for it. Shorter: a busy daemon counts as gone. */
@@ -201,12 +202,19 @@ async function fence(run: StepRun, { host, recovery }: Situation): Promise<'none
   }
 }
 
-/** Says what it waits for, and tells the admins once. */
+/** Says what it waits for, and tells the admins once; the message is recorded with that, because this portal may end before it is sent. */
 async function waitFor(run: StepRun, { host, recovery }: Situation, what: 'proof' | 'agent' | 'lock' | 'isolated'): Promise<void> {
   const { deps } = run;
   const sentence = say(`recovery.waits.${what}`, { host: host.name });
   if (recovery.state !== 'waiting' || recovery.waitsFor?.key !== sentence.key) await change(run, { state: 'waiting', waitsFor: sentence });
-  if (await claimRecoveryAlert(deps.db, recovery.id, deps.clock.now())) deps.alert(sentence);
+  if (recovery.alertedAt !== null) return;
+  const claimed = await run.transaction(async (tx) => {
+    const now = deps.clock.now();
+    const won = await claimRecoveryAlert(tx, recovery.id, now);
+    if (won) await recordMessage(tx, sentence, now);
+    return won;
+  });
+  if (claimed) deps.alert(sentence);
 }
 
 /** From here on its instances may be started elsewhere. */

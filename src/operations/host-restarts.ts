@@ -14,6 +14,7 @@ import { insertOperation } from '../store/operations.ts';
 import { selectOwedInstances, updateInstanceNotOwed, updateInstancesOwed, updateRecovery } from '../store/recoveries.ts';
 import type { OperationDeps } from './deps.ts';
 import { instanceStart } from './instance-power.ts';
+import { recordMessage } from './incidents.ts';
 import { diskInUse, loadFailover, submitInstanceRecover, type RestartGround } from './instance-recover.ts';
 import { observeInstance } from './reconcile.ts';
 import type { RunAgain, StepRun } from './step.ts';
@@ -128,14 +129,24 @@ async function record(run: StepRun, { host, recovery }: Situation, { owed, moves
   const report: RecoveryReport = {
     ...recovery.report, owed: Math.max(recovery.report.owed, inAll), restarted: restarted.size, unfit: unfit.slice(0, mostUnfit), unfitInAll: unfit.length,
   };
-  const waitsFor = plan.postponed.length > 0 ? say('recovery.waits.disks', { total: plan.postponed.length }) : unfit.length > 0 ? say('recovery.waits.room', { total: unfit.length }) : null;
+  const waitedForDisks = recovery.waitsFor?.key === 'recovery.waits.disks';
+  // while they are tried again nobody knows better: else it would be over, and told anew, with every attempt
+  const tried = waitedForDisks && underWay > 0 ? recovery.waitsFor : null;
+  const waitsFor = plan.postponed.length > 0 ? say('recovery.waits.disks', { total: plan.postponed.length }) : (tried ?? (unfit.length > 0 ? say('recovery.waits.room', { total: unfit.length }) : null));
   const settled = underWay === 0 && plan.postponed.length === 0;
   const restartedAt = settled && recovery.restartedAt === null ? Math.max(...moves.map((move) => move.endedAt ?? 0), recovery.provenAt ?? 0) : undefined;
   const same = JSON.stringify([report, waitsFor]) === JSON.stringify([recovery.report, recovery.waitsFor]) && restartedAt === undefined;
   if (same) return;
-  await run.transaction((tx) => updateRecovery(tx, recovery.id, { report, waitsFor, ...(restartedAt === undefined ? {} : { restartedAt }) }));
-  if (unfit.length > recovery.report.unfitInAll) run.deps.alert(say('recovery.alert.unfit', { host: host.name, total: unfit.length }));
-  if (plan.postponed.length > 0 && recovery.waitsFor?.key !== 'recovery.waits.disks') run.deps.alert(say('recovery.alert.disk-in-use', { host: host.name }));
+  const messages = [
+    ...(unfit.length > recovery.report.unfitInAll ? [say('recovery.alert.unfit', { host: host.name, total: unfit.length })] : []),
+    ...(plan.postponed.length > 0 && !waitedForDisks ? [say('recovery.alert.disk-in-use', { host: host.name })] : []),
+  ];
+  await run.transaction(async (tx) => {
+    await updateRecovery(tx, recovery.id, { report, waitsFor, ...(restartedAt === undefined ? {} : { restartedAt }) });
+    // with what they report: the next round does not find it new, and this portal may end before they are sent
+    for (const message of messages) await recordMessage(tx, message, run.deps.clock.now());
+  });
+  for (const message of messages) run.deps.alert(message);
 }
 
 // ── the trial ───────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -3,16 +3,17 @@
 import { randomUUID, createHash } from 'node:crypto';
 import type { Sentence } from '../errors.ts';
 import { incidentWords, isQuiet, messageCondition, messageRuleId, severities, type AlertRule, type Severity } from '../model/alert-rule.ts';
+import type { Host } from '../model/host.ts';
 import { step, type AlertState, type EndReason, type Reading, type StepLimits, type Subject, type Transition } from '../model/incident.ts';
-import { fitting, groupsOf, localTime, wanted, type ToldGroup } from '../model/notification.ts';
-import { suspectsOwnNetwork } from '../model/recovery.ts';
+import { fitting, groupsOf, localTime, wants, type ToldGroup, type Untold, type Wish } from '../model/notification.ts';
+import { suspectsOwnNetwork, type Recovery } from '../model/recovery.ts';
 import type { Settings } from '../model/settings.ts';
 import { selectAlertRules } from '../store/alert-rules.ts';
 import type { Database, Db } from '../store/db.ts';
 import { selectHosts } from '../store/hosts.ts';
 import {
   deleteAlertStates, holdAlertGuard, insertIncidents, selectAlertStates, selectIncident, selectIncidentsToTell, selectOpenIncidentsOf, updateIncidentSentence, updateIncidentsEnded, updateIncidentsReopened,
-  updateIncidentsResolved, updateIncidentsTold, upsertAlertStates, type ToTell,
+  updateIncidentsResolved, updateIncidentsTold, upsertAlertStates,
 } from '../store/incidents.ts';
 import { countNotificationsSince, insertNotification, type Target } from '../store/notifications.ts';
 import { selectOpenRecoveries } from '../store/recoveries.ts';
@@ -28,7 +29,7 @@ const mostTold = 2000;
 /** More admins than any lab has */
 const mostAdmins = 50;
 const hourMs = 3_600_000;
-/** A message of the portal that is not taken back by what it was about ends after this. */
+/** A message of the portal ends after this when nothing tells whether what it was about is over. */
 const messageKeptMs = 24 * hourMs;
 
 export interface TellDeps { readonly db: Database; /** is there a server for mail? */ readonly mailEnabled: boolean }
@@ -39,7 +40,6 @@ export async function evaluateAlerts(deps: ReadingDeps & TellDeps, now: number):
   const { db } = deps;
   const [rules, before, settings] = await Promise.all([selectAlertRules(db), selectAlertStates(db), selectSettings(db)]);
   const readings = await loadReadings(deps, rules, before, now);
-  const ended = await endedMessages(db, before.get(messageRuleId) ?? new Map(), now);
   const limits: StepLimits = { calmMs: settings.alerts.calmMinutes * 60_000, mostOpen };
   return db.transaction(async (tx) => {
     await holdAlertGuard(tx);
@@ -53,9 +53,11 @@ export async function evaluateAlerts(deps: ReadingDeps & TellDeps, now: number):
       opened += stepped.transitions.filter(({ to }) => to === 'open').length;
       resolved += stepped.transitions.filter(({ to }) => to === 'calm').length;
     }
+    // under the guard: one that was reported again a moment ago is not over
+    const ended = await endedMessages(tx, states.get(messageRuleId) ?? new Map(), now);
     const known = new Set(rules.map(({ id }) => id));
     for (const [ruleId, left] of states) if (!known.has(ruleId)) resolved += await leave(tx, ruleId, left, ruleId === messageRuleId ? ended : undefined, now, limits);
-    return { opened, resolved, told: await tell(tx, deps, { rules, settings, overflow, now }) };
+    return { opened, resolved, told: await tell(tx, deps, { rules, settings, overflow, now, pastLimit: true }) };
   });
 }
 
@@ -106,30 +108,40 @@ async function leave(tx: Db, ruleId: string, states: ReadonlyMap<string, AlertSt
 // ── what the portal reports itself ──────────────────────────────────────────────────────────────────────────────────
 
 /**
- * A sentence for the admins (OperationDeps.alert): opens an incident, or gives an open one its new words; told at once as far
- * as the limit of the hour allows. One incident for a sentence and the host that it is about.
+ * A sentence for the admins as an incident, one for its key and the host that it is about. In the transaction of what it reports,
+ * so that it is not lost with the portal: whichever looks next tells it. Nothing may be read in that before. An open one said again
+ * in the same words stays as it is; in other words it is told again.
  */
-export async function recordMessage(deps: TellDeps, sentence: Sentence, now: number): Promise<void> {
-  const host = sentence.params?.['host'];
-  const hosts = await selectHosts(deps.db);
-  const named = hosts.find((each) => each.name === host);
-  const subject: Subject = named === undefined ? { ...clusterSubject, name: typeof host === 'string' ? host : '' } : { kind: 'host', id: named.id, name: named.name };
-  const settings = await selectSettings(deps.db);
-  const rules = await selectAlertRules(deps.db);
+export async function recordMessage(tx: Db, sentence: Sentence, now: number): Promise<void> {
+  await holdAlertGuard(tx);
+  const stateId = messageStateId(sentence);
+  const state = (await selectAlertStates(tx)).get(messageRuleId)?.get(stateId);
+  const incidentId = state?.incidentId ?? randomUUID();
+  if (state === undefined) {
+    const subject = await messageSubject(tx, sentence);
+    await insertIncidents(tx, [{ id: incidentId, ruleId: messageRuleId, condition: messageCondition, subject, severity: 'critical', sentence, openedAt: now }], now);
+  } else if (state.phase === 'calm') {
+    await updateIncidentsReopened(tx, [{ id: incidentId, sentence }], now);
+    await updateIncidentSentence(tx, incidentId, sentence, now);
+  } else if (JSON.stringify((await selectIncident(tx, incidentId)).sentence) !== JSON.stringify(sentence)) {
+    await updateIncidentSentence(tx, incidentId, sentence, now);
+  }
+  await upsertAlertStates(tx, messageRuleId, [{ subjectId: stateId, phase: 'open', since: now, seenAt: now, incidentId }]);
+}
+
+/** Records it (OperationDeps.alert), and tells it at once as far as the limit of the hour allows; else the next look does. */
+export async function tellMessage(deps: TellDeps, sentence: Sentence, now: number): Promise<void> {
+  const [settings, rules] = await Promise.all([selectSettings(deps.db), selectAlertRules(deps.db)]);
   await deps.db.transaction(async (tx) => {
-    await holdAlertGuard(tx);
-    const stateId = messageStateId(sentence);
-    const state = (await selectAlertStates(tx)).get(messageRuleId)?.get(stateId);
-    const incidentId = state?.incidentId ?? randomUUID();
-    if (state === undefined) {
-      await insertIncidents(tx, [{ id: incidentId, ruleId: messageRuleId, condition: messageCondition, subject, severity: 'critical', sentence, openedAt: now }], now);
-    } else {
-      if (state.phase === 'calm') await updateIncidentsReopened(tx, [{ id: incidentId, sentence }], now);
-      await updateIncidentSentence(tx, incidentId, sentence, now);
-    }
-    await upsertAlertStates(tx, messageRuleId, [{ subjectId: stateId, phase: 'open', since: now, seenAt: now, incidentId }]);
-    await tell(tx, deps, { rules, settings, overflow: new Map(), now });
+    await recordMessage(tx, sentence, now);
+    await tell(tx, deps, { rules, settings, overflow: new Map(), now, pastLimit: false });
   });
+}
+
+async function messageSubject(db: Db, sentence: Sentence): Promise<Subject> {
+  const host = sentence.params?.['host'];
+  const named = (await selectHosts(db)).find((each) => each.name === host);
+  return named === undefined ? { ...clusterSubject, name: typeof host === 'string' ? host : '' } : { kind: 'host', id: named.id, name: named.name };
 }
 
 /** The same key and host are the same trouble; the rest of the sentence may change. */
@@ -137,7 +149,7 @@ function messageStateId(sentence: Sentence): string {
   return createHash('sha256').update(`${sentence.key} ${String(sentence.params?.['host'] ?? '')}`).digest('hex');
 }
 
-/** Messages whose cause is over: the network is in doubt no more, or nothing is left to recover on that host. */
+/** Messages whose cause is over. */
 async function endedMessages(db: Db, states: ReadonlyMap<string, AlertState>, now: number): Promise<Set<string>> {
   const ended = new Set<string>();
   if (states.size === 0) return ended;
@@ -145,22 +157,30 @@ async function endedMessages(db: Db, states: ReadonlyMap<string, AlertState>, no
   for (const state of states.values()) {
     if (state.incidentId === null) continue;
     const { sentence } = await selectIncident(db, state.incidentId);
-    const host = sentence.params?.['host'];
-    const recovery = recoveries.find((each) => each.hostName === host);
-    const over = sentence.key === 'recovery.alert.isolated' ? !suspectsOwnNetwork(hosts) : sentence.key.startsWith('recovery.') ? recovery === undefined || recovery.waitsFor === null : false;
-    if (over || now - state.seenAt > messageKeptMs) ended.add(state.subjectId);
+    if (isOver(sentence, hosts, recoveries) ?? now - state.seenAt > messageKeptMs) ended.add(state.subjectId);
   }
   return ended;
+}
+
+/** The network is in doubt no more, or the recovery of that host waits for nothing. undefined: it cannot be told. */
+function isOver({ key, params }: Sentence, hosts: readonly Host[], recoveries: readonly Recovery[]): boolean | undefined {
+  if (key === 'recovery.alert.isolated') return !suspectsOwnNetwork(hosts);
+  if (!key.startsWith('recovery.')) return undefined;
+  const waitsFor = recoveries.find(({ hostName }) => hostName === params?.['host'])?.waitsFor?.key;
+  return key === 'recovery.alert.disk-in-use' ? waitsFor !== 'recovery.waits.disks' : waitsFor === undefined;
 }
 
 // ── telling ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface IncidentsContent { readonly groups: readonly ToldGroup[] }
 
-interface Tell { readonly rules: readonly AlertRule[]; readonly settings: Settings; readonly overflow: ReadonlyMap<string, number>; readonly now: number }
+interface Tell { readonly rules: readonly AlertRule[]; readonly settings: Settings; readonly overflow: ReadonlyMap<string, number>; readonly now: number; /** the hour's */ readonly pastLimit: boolean }
 
-/** Everything that is still to be told goes into one notification, unless enough were sent in the last hour. */
-async function tell(tx: Db, { mailEnabled }: Pick<TellDeps, 'mailEnabled'>, { rules, settings, overflow, now }: Tell): Promise<boolean> {
+/**
+ * Everything that is still to be told goes into one notification. When enough were sent in the last hour it waits, but what is
+ * critical and new does not wait where `pastLimit` says so: of that there is one for each look at most.
+ */
+async function tell(tx: Db, { mailEnabled }: Pick<TellDeps, 'mailEnabled'>, { rules, settings, overflow, now, pastLimit }: Tell): Promise<boolean> {
   const untold = await selectIncidentsToTell(tx, mostTold);
   if (untold.length === 0) return false;
   const byId = new Map(rules.map((rule) => [rule.id, rule]));
@@ -170,16 +190,27 @@ async function tell(tx: Db, { mailEnabled }: Pick<TellDeps, 'mailEnabled'>, { ru
     return rule === undefined || !isQuiet(rule, minute);
   });
   const due = await withoutLesser(tx, loud, rules);
-  if (due.length === 0 || (await countNotificationsSince(tx, 'incidents', now - hourMs)) >= settings.alerts.notificationsPerHour) return false;
-  const groups = fitting(groupsOf(due, byId, overflow));
-  const targets = await targetsFor(tx, groups, settings, mailEnabled);
-  await updateIncidentsTold(tx, due, targets.length > 0 ? now : null);
+  if (due.length === 0) return false;
+  const urgent = pastLimit && due.some(isNewAndCritical);
+  if (!urgent && (await countNotificationsSince(tx, 'incidents', now - hourMs)) >= settings.alerts.notificationsPerHour) return false;
+  const receivers = await selectReceivers(tx, settings, mailEnabled);
+  const gathered = groupsOf(due, byId, overflow);
+  const heard = gathered.filter(({ group }) => receivers.some(({ wish }) => wants(wish, group)));
+  const groups = fitting(heard.map(({ group }) => group));
+  // what finds no room is still to be told
+  await updateIncidentsTold(tx, heard.slice(0, groups.length).flatMap(({ members }) => members), now);
+  await updateIncidentsTold(tx, gathered.filter((each) => !heard.includes(each)).flatMap(({ members }) => members), null);
+  const targets = receivers.filter(({ wish }) => groups.some((group) => wants(wish, group))).map(({ target }) => target);
   const content: IncidentsContent = { groups };
   return targets.length > 0 && insertNotification(tx, { id: randomUUID(), kind: 'incidents', at: now, content }, targets);
 }
 
+function isNewAndCritical({ incident, what }: Untold): boolean {
+  return what === 'opened' && incident.severity === 'critical' && incident.toldAt === null;
+}
+
 /** A pool that is 97 % full need not be told to be 85 % full as well: that waits until the worse is over. */
-async function withoutLesser(tx: Db, untold: readonly ToTell[], rules: readonly AlertRule[]): Promise<readonly ToTell[]> {
+async function withoutLesser(tx: Db, untold: readonly Untold[], rules: readonly AlertRule[]): Promise<readonly Untold[]> {
   const rank = (severity: Severity): number => severities.indexOf(severity);
   const graded = rules.map(({ condition }) => condition).filter((condition) => new Set(rules.filter((rule) => rule.condition === condition).map(({ severity }) => severity)).size > 1);
   if (!untold.some(({ incident }) => graded.some((condition) => condition === incident.condition))) return untold;
@@ -189,11 +220,15 @@ async function withoutLesser(tx: Db, untold: readonly ToTell[], rules: readonly 
   return untold.filter(({ incident, what }) => what === 'resolved' || rank(incident.severity) <= (worst.get(`${incident.condition} ${incident.subject.id}`) ?? severities.length));
 }
 
-async function targetsFor(tx: Db, groups: readonly ToldGroup[], settings: Settings, mailEnabled: boolean): Promise<Target[]> {
-  const { mailSeverity, mailResolved } = settings.alerts;
-  const mailed = mailEnabled && mailSeverity !== 'none' && wanted(groups, { minSeverity: mailSeverity, resolved: mailResolved }).length > 0;
-  const [admins, webhooks] = await Promise.all([mailed ? adminTargets(tx) : [], selectWebhookTargets(tx)]);
-  return [...admins, ...webhooks.filter((target) => target.enabled && wanted(groups, target).length > 0).map((target): Target => ({ kind: 'webhook', id: target.id }))];
+interface Receiver { readonly target: Target; readonly wish: Wish }
+
+async function selectReceivers(tx: Db, { alerts: { mailSeverity, mailResolved } }: Settings, mailEnabled: boolean): Promise<Receiver[]> {
+  const wish: Wish | undefined = !mailEnabled || mailSeverity === 'none' ? undefined : { minSeverity: mailSeverity, resolved: mailResolved };
+  const [admins, webhooks] = await Promise.all([wish === undefined ? [] : adminTargets(tx), selectWebhookTargets(tx)]);
+  return [
+    ...(wish === undefined ? [] : admins.map((target) => ({ target, wish }))),
+    ...webhooks.filter(({ enabled }) => enabled).map((webhook): Receiver => ({ target: { kind: 'webhook', id: webhook.id }, wish: webhook })),
+  ];
 }
 
 /** Every active admin. */

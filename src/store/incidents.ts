@@ -143,9 +143,9 @@ export async function selectOpenIncidentsOf(db: Db, conditions: readonly string[
   return rows.map((row) => ({ condition: row.condition_name, subjectId: row.subject_id, severity: row.severity }));
 }
 
-/** null: there was nobody to tell. Then nobody needs to hear of their end either. */
+/** null: nobody wants to hear of them. Whoever was not told of one needs not hear of its end either. */
 export async function updateIncidentsTold(tx: Db, told: readonly ToTell[], at: number | null): Promise<void> {
-  for (const batch of batches(told)) await tx.execute('UPDATE incidents SET tell = NULL, told_at = ? WHERE id IN (?)', [at, batch.map(({ incident }) => incident.id)]);
+  for (const batch of batches(told)) await tx.execute('UPDATE incidents SET tell = NULL, told_at = COALESCE(?, told_at) WHERE id IN (?)', [at, batch.map(({ incident }) => incident.id)]);
   if (at === null) return;
   await insertIncidentEvents(tx, told.map(({ incident, what }) => ({ incidentId: incident.id, at, kind: what === 'opened' ? 'told' : 'told-resolved' })));
 }
@@ -238,12 +238,13 @@ export async function selectIncidentEvents(db: Db, incidentId: string, limit = 2
   return rows.reverse().map((row) => ({ id: row.id, at: row.at, kind: row.kind, userId: row.user_id, sentence: columnToSentence(row.sentence), note: row.note }));
 }
 
-/** One batch; how many incidents it took. Their history goes first: a run that ends in between leaves no orphans. */
+/** One batch; how many incidents it took, at most `limit` rows in a statement. Their history goes first: a run that ends in between leaves no orphans. */
 export async function deleteIncidentsResolvedBefore(db: Db, before: number, limit: number): Promise<number> {
   const rows = await db.query<{ id: string }>("SELECT id FROM incidents WHERE state = 'resolved' AND opened_at < ? AND resolved_at < ? LIMIT ?", [before, before, limit]);
   if (rows.length === 0) return 0;
   const ids = rows.map(({ id }) => id);
-  await db.execute('DELETE FROM incident_events WHERE incident_id IN (?)', [ids]);
+  // a host that flapped for months has thousands of lines
+  for (let gone = limit; gone === limit;) ({ affectedRows: gone } = await db.execute('DELETE FROM incident_events WHERE incident_id IN (?) LIMIT ?', [ids, limit]));
   await db.execute('DELETE FROM incidents WHERE id IN (?)', [ids]);
   return ids.length;
 }

@@ -49,10 +49,11 @@ export async function selectDueDeliveries(db: Db, now: number, limit: number, no
   }));
 }
 
-/** Takes it for `leaseMs`. The attempt counts from here: one that kills the portal each time must not be tried for ever. */
+/** Takes it for `leaseMs`, unless somebody has it or has just failed with it. The attempt counts from here: one that kills the portal each time must not be tried for ever. */
 export async function claimDelivery(db: Db, id: string, owner: string, now: number, leaseMs: number): Promise<boolean> {
   const { affectedRows } = await db.execute(
-    "UPDATE deliveries SET lease_owner = ?, lease_until = ?, attempts = attempts + 1 WHERE id = ? AND state = 'queued' AND lease_until < ?", [owner, now + leaseMs, id, now],
+    "UPDATE deliveries SET lease_owner = ?, lease_until = ?, attempts = attempts + 1 WHERE id = ? AND state = 'queued' AND run_after <= ? AND lease_until < ?",
+    [owner, now + leaseMs, id, now, now],
   );
   if (affectedRows === 1) return true;
   const [row] = await db.query('SELECT id FROM deliveries WHERE id = ? AND lease_owner = ? AND lease_until = ?', [id, owner, now + leaseMs]);
@@ -111,12 +112,12 @@ export async function selectDeliveriesPage(db: Db, filter: { readonly state?: De
   };
 }
 
-/** One batch; how many notifications it took. */
+/** One batch; how many notifications it took, at most `limit` rows in a statement. Their deliveries go first: a run that ends in between leaves no orphans. */
 export async function deleteNotificationsBefore(db: Db, before: number, limit: number): Promise<number> {
   const rows = await db.query<{ id: string }>('SELECT id FROM notifications WHERE at < ? LIMIT ?', [before, limit]);
   if (rows.length === 0) return 0;
   const ids = rows.map(({ id }) => id);
-  await db.execute('DELETE FROM deliveries WHERE notification_id IN (?)', [ids]);
+  for (let gone = limit; gone === limit;) ({ affectedRows: gone } = await db.execute('DELETE FROM deliveries WHERE notification_id IN (?) LIMIT ?', [ids, limit]));
   await db.execute('DELETE FROM notifications WHERE id IN (?)', [ids]);
   return ids.length;
 }

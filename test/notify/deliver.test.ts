@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { say } from '../../src/errors.ts';
 import { createLog } from '../../src/log.ts';
 import { createMailer, type Mailer } from '../../src/mail.ts';
 import { defaultRules, type AlertRule } from '../../src/model/alert-rule.ts';
@@ -12,6 +13,7 @@ import { createWebhookSecrets, newWebhookSecret } from '../../src/notify/webhook
 import { evaluateAlerts } from '../../src/operations/incidents.ts';
 import { sendDigest } from '../../src/jobs/send-digest.ts';
 import { insertAlertRule } from '../../src/store/alert-rules.ts';
+import { insertIncidents } from '../../src/store/incidents.ts';
 import { selectDeliveriesPage } from '../../src/store/notifications.ts';
 import { updateSettings } from '../../src/store/settings.ts';
 import { insertWebhookTarget } from '../../src/store/webhook-targets.ts';
@@ -59,9 +61,10 @@ beforeEach(async () => {
   now += 86_400_000;
 });
 
-/** `count` hosts fall silent, and what is to be told of it lies in the outbox. */
+/** `count` hosts are silent, and what is to be told of it lies in the outbox. */
 async function fallSilent(count: number): Promise<void> {
-  await database.db.execute("UPDATE hosts SET state = 'unreachable', state_since = ?, reason = 'no route' WHERE id IN (?)", [now, cloud.hostIds.slice(0, count)]);
+  await database.db.execute("UPDATE hosts SET state = 'up'");
+  if (count > 0) await database.db.execute("UPDATE hosts SET state = 'unreachable', state_since = ?, reason = 'no route' WHERE id IN (?)", [now, cloud.hostIds.slice(0, count)]);
   await evaluateAlerts({ db: database.db, pollIntervalMs: 10_000, jobPeriods: new Map(), mailEnabled: true }, now);
 }
 const deliveries = async () => (await selectDeliveriesPage(database.db, {}, 100, 0)).deliveries;
@@ -130,6 +133,28 @@ describe('a notification', () => {
     assert.match(String(ended.find(({ target }) => target.kind === 'mail')?.error?.params?.['reason']), /come back tomorrow/);
   });
 
+  it('whose portal ended in each attempt is given up like any other', async () => {
+    await fallSilent(1);
+    await database.db.execute('UPDATE deliveries SET attempts = 14');
+    await deliverDue(deps, randomUUID());
+    assert.deepEqual([smtp.received.length, receiver.received.length], [0, 0]);
+    assert.deepEqual((await deliveries()).map(({ state, error }) => [state, error?.key]), Array.from({ length: 3 }, () => ['failed', 'alerts.delivery.interrupted']));
+  });
+
+  it('whose receiver wants less by now is never empty', async () => {
+    await fallSilent(1);
+    await deliverDue(deps, randomUUID());
+    await fallSilent(0);
+    now += 3_600_000;
+    await fallSilent(0);
+    await database.db.execute('UPDATE webhook_targets SET resolved = 0');
+    await deliverDue(deps, randomUUID());
+    await database.db.execute('UPDATE webhook_targets SET resolved = 1');
+    const bodies = receiver.received.map(({ body }) => JSON.parse(body) as { text: string; groups: { what: string }[] });
+    assert.deepEqual(bodies.map(({ groups }) => groups.map(({ what }) => what)), [['opened'], ['resolved']]);
+    assert.notEqual(bodies[1]?.text, '');
+  });
+
   it('of two portals at once goes out once', async () => {
     await fallSilent(3);
     await Promise.all(Array.from({ length: 4 }, () => deliverDue(deps, randomUUID())));
@@ -192,6 +217,22 @@ describe('the daily digest', () => {
     assert.match(english?.subject ?? '', /2 incidents, 2 open/);
     assert.match(english?.words ?? '', /2 × Host does not answer[\s\S]*Open now: 2[\s\S]*Hosts that answer: 11 of 13[\s\S]*Room for new machines/);
     assert.match(smtp.received.find(({ to }) => to.startsWith('zhang'))?.words ?? '', /目前處理中：2 件/);
+  });
+
+  it('comes also when more is open, in longer words, than a mail should say', async () => {
+    const reason = '沒有路由'.repeat(400);
+    await insertIncidents(database.db, Array.from({ length: 25 }, (_, i) => ({
+      id: randomUUID(), ruleId: rule.id, condition: rule.condition, subject: { kind: 'host' as const, id: `id${i}`, name: `kvm${i}` }, severity: 'critical' as const,
+      sentence: say('alerts.said.host.unreachable', { subject: `kvm${i}`, reason }), openedAt: now,
+    })), now);
+    at(32, 0);
+    await digest();
+    await deliverDue(deps, randomUUID());
+    const english = smtp.received.find(({ to }) => to.startsWith('root'));
+    assert.match(english?.subject ?? '', /25 incidents, 25 open/);
+    const listed = (english?.words.match(/Host kvm\d+ does not answer/g) ?? []).length;
+    assert.ok(listed > 0 && listed < 25);
+    assert.ok(english?.words.includes(`… and ${25 - listed} more`), english?.words);
   });
 
   it('is left out when there is nothing to say, unless it is wanted always', async () => {

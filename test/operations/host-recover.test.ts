@@ -8,6 +8,7 @@ import { confirmPoweredOff, submitHostRecover } from '../../src/operations/host-
 import { submitMove } from '../../src/operations/instance-migrate.ts';
 import { selectHostEvents } from '../../src/store/host-events.ts';
 import { updateHost } from '../../src/store/hosts.ts';
+import { selectIncidentsPage } from '../../src/store/incidents.ts';
 import { selectInstanceEvents } from '../../src/store/instance-events.ts';
 import { selectMove, selectMovesByBatch } from '../../src/store/moves.ts';
 import { quickRunner } from '../helpers/cloud.ts';
@@ -43,6 +44,9 @@ const nothingMoved = (instances: readonly Instance[]): Promise<void> => staysSo(
   assert.equal((await lost.recoveries()).some((recovery) => recovery.provenAt !== null), false);
   for (const { id } of instances) assert.deepEqual(lost.runsOn(id).filter((index) => index !== 0), []);
 });
+
+/** What stands in the database of what the admins are told: also when this portal ends before it sends it. */
+const recorded = async (): Promise<string[]> => (await selectIncidentsPage(lost.cloud.db, {}, 10, 0)).incidents.map(({ sentence }) => sentence.key);
 
 async function refused(promise: Promise<unknown>): Promise<string> {
   const error: unknown = await promise.then(() => assert.fail('it was not refused'), (reason: unknown) => reason);
@@ -86,6 +90,7 @@ describe('a host that died, with a fence agent', () => {
     assert.deepEqual([waiting.waitsFor?.key, waiting.endedAt], ['recovery.waits.room', null]);
     await runElsewhere([high, normal]);
     assert.deepEqual(lost.cloud.alerts.map(({ key }) => key), ['recovery.alert.unfit']);
+    assert.deepEqual(await recorded(), ['recovery.alert.unfit']);
     assert.equal((await lost.cloud.instance(low.id)).state, 'stopped');
     await lost.cloud.ended((await lost.cloud.act(guest.id, 'delete')).id);
     await runElsewhere([low]);
@@ -135,6 +140,7 @@ describe('a host that is only cut off', () => {
     await lost.recovery(({ waitsFor }) => waitsFor?.key === 'recovery.waits.proof');
     await nothingMoved(instances);
     assert.deepEqual(lost.cloud.alerts.map(({ key }) => key), ['recovery.waits.proof']);
+    assert.deepEqual(await recorded(), ['recovery.waits.proof']);
     await lost.join(0);
     assert.equal((await lost.recovery(({ endedAt }) => endedAt !== null)).state, 'returned');
     await nothingMoved(instances);
@@ -282,7 +288,17 @@ describe('proof by the locks of the disks', () => {
     await lost.cut(0);
     await lost.recovery(({ waitsFor }) => waitsFor?.key === 'recovery.waits.disks');
     for (const { id } of instances) assert.deepEqual(lost.runsOn(id), [0]);
+    // it is tried again, and that is no news
+    const { id } = await lost.recovery(() => true);
+    const tried = (await selectMovesByBatch(lost.cloud.db, id)).length;
+    lost.cloud.time.ahead += 6000;
+    await lost.until(async () => {
+      const moves = await selectMovesByBatch(lost.cloud.db, id);
+      return moves.length > tried && moves.every(({ endedAt }) => endedAt !== null);
+    }, 'it was tried again');
+    await staysSo(async () => assert.equal((await lost.recovery(() => true)).waitsFor?.key, 'recovery.waits.disks'));
     assert.deepEqual(lost.cloud.alerts.map(({ key }) => key), ['recovery.alert.disk-in-use']);
+    assert.deepEqual(await recorded(), ['recovery.alert.disk-in-use']);
     // it answers again: it checks in with all that is still its own
     await lost.join(0);
     await lost.until(async () => (await lost.host(0)).state === 'up', 'it checks in');

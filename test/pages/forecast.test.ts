@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { clusterOwnerId } from '../../src/model/metric.ts';
 import type { User } from '../../src/model/user.ts';
+import { loadDigest } from '../../src/operations/digest.ts';
 import { insertHost, selectHosts, updateHostContact, updateHostFacts } from '../../src/store/hosts.ts';
 import { insertSampleSubject } from '../../src/store/sample-subjects.ts';
 import { selectPool, updatePoolSample, upsertPool } from '../../src/store/storage-pools.ts';
@@ -71,6 +72,23 @@ describe('the page of forecasts', () => {
     assertShows(text, /What is promised to machines[\s\S]*?vCPUs[\s\S]*?>9 [\s\S]*?64[\s\S]*?24 \(0\.4 × what may be promised\)/);
     assertShows(text, /anna[\s\S]*?vCPUs[\s\S]*?>5<[\s\S]*?>8<[\s\S]*?Full around 2026-12-\d\d; most likely between 2026-12-\d\d and 202[67]-\d\d-\d\d/);
     assertHides(text, /bob/);
+  });
+
+  it('and the digest name the same day', async () => {
+    const { db } = portal.deps;
+    const [host] = await selectHosts(db);
+    const poolId = await upsertPool(db, { hostId: host?.id ?? '', name: 'scratch', shared: true, kind: 'netfs', path: '/s', capacityBytes: 300 * gib, availableBytes: 120 * gib }, now);
+    await updatePoolSample(db, poolId, 300 * gib, 120 * gib, now);
+    // grows twice as fast for two months: how far one looks back is what the day depends on
+    await writeQuarters(db, (await selectPool(db, poolId)).subjectId, 'pool.used', { from: now - 90 * day, to: now }, (at) => {
+      const daysAgo = (now - at) / day;
+      return 1024 * (180 - 2 * Math.min(60, daysAgo) - Math.max(0, daysAgo - 60));
+    });
+    const { text } = await admin.get('/admin/forecast');
+    const onPage = /Pool scratch[\s\S]*?Full around (\d{4}-\d\d-\d\d)/.exec(text)?.[1];
+    const { outlook } = await loadDigest(db, now);
+    assert.ok(onPage !== undefined);
+    assert.deepEqual(outlook.filter(({ params }) => params?.['what'] === 'scratch').map(({ params }) => params?.['at']), [onPage]);
   });
 
   it('is for admins', async () => {

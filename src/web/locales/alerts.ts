@@ -101,6 +101,7 @@ export const alerts = defineMessages({
   'alerts.delivery.no-answer': ['No answer: {{reason}}', '沒有回應：{{reason}}'],
   'alerts.delivery.refused': ['The receiver answered with status {{status}}', '接收端回覆狀態碼 {{status}}'],
   'alerts.delivery.redirected': ['The receiver redirects (status {{status}}): redirects are not followed, enter the final address', '接收端要求轉址（狀態碼 {{status}}）：不會跟隨轉址，請填寫最終網址'],
+  'alerts.delivery.interrupted': ['The portal stopped in the middle of the last attempt', '入口網站在最後一次嘗試途中停止'],
   'alerts.delivery.no-receiver': ['The receiver was deleted, switched off, or is no administrator any more', '接收端已刪除、停用，或已不是管理員'],
 
   'alerts.mail.resolved': ['resolved', '已解除'],
@@ -259,7 +260,7 @@ export const alerts = defineMessages({
   'settings.alerts.mailSeverity.none': ['no mail', '不寄信'],
   'settings.alerts.mailResolved': ['Mail too when an incident is over', '事件解除時也寄信'],
   'settings.alerts.notificationsPerHour': ['Notifications in an hour at most', '每小時最多通知數'],
-  'settings.alerts.notificationsPerHour.hint': ['what is beyond is told together afterwards', '超出者稍後合併通知'],
+  'settings.alerts.notificationsPerHour.hint': ['what is beyond is told together afterwards; a new critical incident does not wait', '超出者稍後合併通知；新的嚴重事件不受此限'],
   'settings.alerts.calmMinutes': ['Over when away for', '解除後觀察'],
   'settings.alerts.calmMinutes.hint': ['one that comes back sooner is the same incident', '期間內再次發生視為同一事件'],
   'settings.alerts.digest': ['Daily digest by mail', '每日摘要郵件'],

@@ -1,7 +1,7 @@
 // What runs out when: memory and storage by what is measured, and what is promised against what may be.
 import { setImmediate } from 'node:timers/promises';
 import { hostLimit, poolLimitGib } from '../../../model/capacity.ts';
-import { forecastFull, type DayValue, type Forecast } from '../../../model/forecast.ts';
+import { forecastFull, forecastRange, forecastSeries, type Forecast } from '../../../model/forecast.ts';
 import type { StoragePool } from '../../../model/host.ts';
 import { clusterOwnerId } from '../../../model/metric.ts';
 import type { Level } from '../../../model/usage.ts';
@@ -13,9 +13,8 @@ import { selectSeries, selectSeriesOf, type Series } from '../../../store/series
 import { selectSettings } from '../../../store/settings.ts';
 import { selectPools } from '../../../store/storage-pools.ts';
 import type { WebDeps } from '../../deps.ts';
-import { dayValues, forecastDays, loadLevels, quotaForecasts, resources, type Resource } from '../../forecast/quota.ts';
+import { dayValues, loadLevels, quotaForecasts, resources, type Resource } from '../../forecast/quota.ts';
 
-const dayMs = 86_400_000;
 const mib = 2 ** 20;
 /** Local pools that are looked at: the fullest. A thousand hosts have one each, and most are of no interest. */
 export const maxLocalPools = 50;
@@ -77,17 +76,11 @@ function sumLevels(users: readonly (readonly Level[])[], moments: number): Level
   });
 }
 
-/** Whole days: today is not over, and the first hours of a day are not like its others. */
-function wholeDays(now: number) {
-  const to = Math.floor(now / dayMs) * dayMs;
-  return { from: to - forecastDays * dayMs, to, points: forecastDays, now };
-}
-
 /** Memory of all hosts and what all shared pools have. */
 async function clusterRows(db: Db, now: number): Promise<ForecastRow[]> {
   const subjectId = await selectOptionalSampleSubject(db, clusterOwnerId);
   if (subjectId === undefined) return [];
-  const range = { subjectId, ...wholeDays(now) };
+  const range = { subjectId, ...forecastRange(now) };
   const [memory, memoryTotal, used, capacity] = await Promise.all([
     selectSeries(db, { ...range, metric: 'host.memory-used' }), selectSeries(db, { ...range, metric: 'host.memory-total' }),
     selectSeries(db, { ...range, metric: 'pool.used' }), selectSeries(db, { ...range, metric: 'pool.capacity' }),
@@ -100,7 +93,7 @@ async function rowsOfPools(db: Db, pools: readonly StoragePool[], now: number): 
   const local = pools.filter((pool) => !pool.shared).sort((a, b) => fullness(b) - fullness(a)).slice(0, maxLocalPools);
   const shown = [...pools.filter((pool) => pool.shared), ...local].filter((pool) => pool.sampledAt !== null);
   if (shown.length === 0) return [];
-  const series = await selectSeriesOf(db, { subjectIds: shown.map((pool) => pool.subjectId), metric: 'pool.used', ...wholeDays(now) });
+  const series = await selectSeriesOf(db, { subjectIds: shown.map((pool) => pool.subjectId), metric: 'pool.used', ...forecastRange(now) });
   return shown.flatMap((pool) => {
     const own = series.get(pool.subjectId);
     const row = own && rowOf('pool', pool.name, own, pool.capacityBytes / mib, now);
@@ -110,11 +103,7 @@ async function rowsOfPools(db: Db, pools: readonly StoragePool[], now: number): 
 
 function rowOf(of: ForecastRow['of'], name: string | null, series: Series, capacity: number | null, now: number): ForecastRow | undefined {
   if (capacity === null || capacity <= 0) return undefined;
-  const days = series.at.flatMap((at, i): DayValue[] => {
-    const value = series.avg[i];
-    return value === null || value === undefined ? [] : [{ at: at + series.stepMs / 2, value }];
-  });
-  return { of, name, used: lastOf(series), capacity, forecast: forecastFull(days, capacity, now) };
+  return { of, name, used: lastOf(series), capacity, forecast: forecastSeries(series, capacity, now) };
 }
 
 const lastOf = ({ avg }: Series): number | null => avg.findLast((value) => value !== null) ?? null;
