@@ -112,5 +112,5 @@ export const charts = defineMessages({
   'charts.latency.none': ['No portal has been running yet.', '還沒有入口網站執行過。'],
   'charts.latency.nobody': ['nobody had a live page open', '沒有人開啟即時頁面'],
   'charts.latency.explained': ['Over the last hour: from the time of a sample until a window had shown it and said so, by the portal’s clock. Now and then one of the open windows is asked.', '最近一小時：從取樣時間到某個視窗顯示並回報為止，以入口網站的時鐘計。不時向一個已開啟的視窗詢問。'],
-  'charts.top.none': ['Nothing was measured yet.', '還沒有測量值。'],
+  'charts.top.none': ['None is in use now.', '目前沒有用量。'],
 });

@@ -7,7 +7,7 @@ import { clusterOwnerId } from '../../../model/metric.ts';
 import type { Level } from '../../../model/usage.ts';
 import type { Db } from '../../../store/db.ts';
 import { selectUserQuotas, type UserQuota } from '../../../store/figures.ts';
-import { selectHostShares, selectReachablePoolIds } from '../../../store/hosts.ts';
+import { selectHostPlaces, selectHostPools, selectHostShares, selectReachablePoolIds } from '../../../store/hosts.ts';
 import { selectOptionalSampleSubject } from '../../../store/sample-subjects.ts';
 import { selectSeries, selectSeriesOf, type Series } from '../../../store/series.ts';
 import { selectSettings } from '../../../store/settings.ts';
@@ -93,12 +93,20 @@ async function rowsOfPools(db: Db, pools: readonly StoragePool[], now: number): 
   const local = pools.filter((pool) => !pool.shared).sort((a, b) => fullness(b) - fullness(a)).slice(0, maxLocalPools);
   const shown = [...pools.filter((pool) => pool.shared), ...local].filter((pool) => pool.sampledAt !== null);
   if (shown.length === 0) return [];
-  const series = await selectSeriesOf(db, { subjectIds: shown.map((pool) => pool.subjectId), metric: 'pool.used', ...forecastRange(now) });
+  const [series, hostNames] = await Promise.all([
+    selectSeriesOf(db, { subjectIds: shown.map((pool) => pool.subjectId), metric: 'pool.used', ...forecastRange(now) }), selectHostNamesByPool(db),
+  ]);
   return shown.flatMap((pool) => {
     const own = series.get(pool.subjectId);
-    const row = own && rowOf('pool', pool.name, own, pool.capacityBytes / mib, now);
+    const row = own && rowOf('pool', pool.shared ? pool.name : `${pool.name} (${hostNames.get(pool.id) ?? '–'})`, own, pool.capacityBytes / mib, now);
     return row === undefined ? [] : [{ ...row, used: (pool.capacityBytes - pool.availableBytes) / mib }];
   });
+}
+
+/** Local pools mostly have the same name on every host. */
+async function selectHostNamesByPool(db: Db): Promise<Map<string, string>> {
+  const [hostPools, places] = await Promise.all([selectHostPools(db), selectHostPlaces(db)]);
+  return new Map([...hostPools].flatMap(([hostId, poolIds]) => [...poolIds].map((poolId): [string, string] => [poolId, places.get(hostId)?.name ?? '–'])));
 }
 
 function rowOf(of: ForecastRow['of'], name: string | null, series: Series, capacity: number | null, now: number): ForecastRow | undefined {

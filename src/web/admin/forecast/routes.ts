@@ -1,7 +1,7 @@
 // When memory, storage and quotas run out, if it goes on as in the last weeks.
+import { forecastDays } from '../../../model/forecast.ts';
 import { contextOf } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
-import { forecastDays } from '../../forecast/quota.ts';
 import { forecastWords, urgencyOf } from '../../forecast/words.ts';
 import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
