@@ -384,7 +384,8 @@ CREATE TABLE audit (
   detail VARCHAR(2000) NOT NULL,
   PRIMARY KEY (id),
   KEY at (at),
-  KEY user_id_at (user_id, at)
+  KEY user_id_at (user_id, at),
+  KEY user_name_at (user_name, at)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE contact_messages (
@@ -740,7 +741,8 @@ CREATE TABLE usage_periods (
   disk_gib INT NOT NULL,
   PRIMARY KEY (instance_id, opened_at),
   KEY closed_at (closed_at),
-  KEY user_id (user_id)
+  KEY user_id (user_id),
+  KEY user_id_instance_id_opened_at (user_id, instance_id, opened_at)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 
 CREATE TABLE price_lists (

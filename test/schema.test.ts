@@ -76,6 +76,13 @@ describe('the schema', () => {
     assert.deepEqual(await migrate(migrated.db, { directory, engine: databaseEngine() }), []);
   });
 
+  it('goes on where a migrator died between a statement and its note, whichever it was', async () => {
+    const before = (await migrated.db.query<{ name: string }>('SELECT name FROM migrations ORDER BY name')).map(({ name }) => name);
+    await migrated.db.execute('DELETE FROM migrations');
+    assert.deepEqual(await migrate(migrated.db, { directory, engine: databaseEngine() }), before);
+    assert.deepEqual((await migrated.db.query<{ name: string }>('SELECT name FROM migrations ORDER BY name')).map(({ name }) => name), before);
+  });
+
   it('is migrated once when several portals start together', async () => {
     const bare = await createBareDatabase();
     const portals = [1, 2, 3].map(() => openDatabase([bare.url]));

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { addUsage, daysOfMonth, levelsBy, monthsOfYear, monthStart, noUsage, roundAmount, usageBy, type DatedPriceList, type Usage, type UsagePeriod } from './usage.ts';
+import {
+  addUsage, createLevelSums, createUsageMeter, daysOfMonth, monthsOfYear, monthStart, noUsage, roundAmount, type DatedPriceList, type Level, type Usage, type UsagePeriod, type UsageSums,
+} from './usage.ts';
 
 const day = 86_400_000;
 const list = (validFrom: number, perVcpu: number, currency = 'NT$'): DatedPriceList => ({ validFrom, currency, perVcpu, perMemoryGib: 0, perDiskGib: 0 });
@@ -9,6 +11,25 @@ const period = (openedAt: number, closedAt: number | null, over: Partial<UsagePe
 const total = (rows: readonly Usage[] = []): Usage => rows.reduce(addUsage, noUsage);
 const amount = (usage: Usage, currency = 'NT$'): number => roundAmount(usage.costs.get(currency) ?? 0);
 const far = Date.UTC(2100, 0, 1);
+
+/** Key of a period → usage in each bucket. */
+function usageBy(periods: readonly UsagePeriod[], keyOf: (period: UsagePeriod) => string, frame: Parameters<typeof createUsageMeter>[0]): Map<string, Usage[]> {
+  const addPeriod = createUsageMeter(frame);
+  const sums = new Map<string, UsageSums>();
+  for (const each of periods) {
+    const own = sums.get(keyOf(each)) ?? new Map();
+    addPeriod(own, each);
+    if (own.size > 0) sums.set(keyOf(each), own);
+  }
+  return new Map([...sums].map(([key, own]) => [key, frame.buckets.map((_, i) => own.get(i) ?? noUsage)]));
+}
+
+function levelsBy(periods: readonly UsagePeriod[], keyOf: (period: UsagePeriod) => string, moments: readonly number[]): Map<string, Level[]> {
+  const sums = createLevelSums(moments);
+  for (const each of periods) sums.add(keyOf(each), each);
+  return sums.levels();
+}
+
 const user = ({ userId }: UsagePeriod): string => userId;
 
 test('days and months are those of the calendar, in UTC', () => {
@@ -112,6 +133,15 @@ test('twenty thousand machines, day by day, take no time to speak of', () => {
   const sums = usageBy(periods, user, { buckets: daysOfMonth(at), lists: [list(0, 300)], now: far });
   assert.ok(performance.now() - startedAt < 2000);
   assert.equal(sums.size, 300);
+});
+
+test('a machine of a second is a sum of the one day it was there', () => {
+  const at = Date.UTC(2026, 10, 12, 5);
+  const addPeriod = createUsageMeter({ buckets: daysOfMonth(at), lists: [list(0, 300)], now: far });
+  const sums: UsageSums = new Map();
+  for (let i = 0; i < 1000; i++) addPeriod(sums, period(at + i, at + i + 1000));
+  assert.deepEqual([...sums.keys()], [11]);
+  assert.equal(sums.get(11)?.instanceMs, 1_000_000);
 });
 
 test('levels are what is there at each moment', () => {

@@ -104,29 +104,32 @@ function inForce(lists: readonly DatedPriceList[], at: number): PriceList {
 
 interface Sum { instanceMs: number; vcpuMs: number; memoryMibMs: number; diskGibMs: number; costs: Map<string, number> }
 
+/** Index of a bucket → its usage. Only of those in which there was any: a machine of a few seconds is one entry, not a month of zeros. */
+export type UsageByBucket = ReadonlyMap<number, Usage>;
+/** The same, while periods are added to it. */
+export type UsageSums = Map<number, Sum>;
+
 /**
- * Key of a period (its user, its instance) → usage in each bucket, up to `now`. A bucket is a day or a month: it does not
- * reach over the end of a month. `lists`: oldest first, at least one.
+ * A function that adds a period's usage, up to `now`, to sums (of its user, of its machine). Periods come one at a time, so that
+ * nobody need hold them all: a script makes and deletes machines without end. A bucket is a day or a month: it does not reach
+ * over the end of a month. `lists`: oldest first, at least one.
  */
-export function usageBy(
-  periods: readonly UsagePeriod[], keyOf: (period: UsagePeriod) => string, { buckets, lists, now }: { readonly buckets: readonly Bucket[]; readonly lists: readonly DatedPriceList[]; readonly now: number },
-): Map<string, Usage[]> {
+export function createUsageMeter(
+  { buckets, lists, now }: { readonly buckets: readonly Bucket[]; readonly lists: readonly DatedPriceList[]; readonly now: number },
+): (sums: UsageSums, period: UsagePeriod) => void {
   const segments = segmentsOf(buckets, lists, now);
-  const sums = new Map<string, Sum[]>();
-  for (const period of periods) {
+  return (sums, period) => {
     const closedAt = period.closedAt ?? now;
-    const key = keyOf(period);
     for (let i = firstAfter(segments, period.openedAt); i < segments.length; i++) {
       const segment = segments[i];
       if (segment === undefined || segment.from >= closedAt) break;
       const ms = Math.min(segment.to, closedAt) - Math.max(segment.from, period.openedAt);
-      let own = sums.get(key);
-      if (own === undefined) sums.set(key, own = buckets.map(() => ({ instanceMs: 0, vcpuMs: 0, memoryMibMs: 0, diskGibMs: 0, costs: new Map() })));
-      const sum = own[segment.bucket];
-      if (sum !== undefined && ms > 0) add(sum, period, segment, ms);
+      if (ms <= 0) continue;
+      let sum = sums.get(segment.bucket);
+      if (sum === undefined) sums.set(segment.bucket, sum = { instanceMs: 0, vcpuMs: 0, memoryMibMs: 0, diskGibMs: 0, costs: new Map() });
+      add(sum, period, segment, ms);
     }
-  }
-  return sums;
+  };
 }
 
 function add(sum: Sum, { vcpus, memoryMib, diskGib }: Size, { prices, monthMs }: Segment, ms: number): void {
@@ -152,8 +155,14 @@ function firstAfter(segments: readonly Segment[], at: number): number {
 /** What is there at one moment. */
 export interface Level extends Size { readonly instances: number }
 
-/** Key of a period → what is there at each of these moments, oldest first. */
-export function levelsBy(periods: readonly UsagePeriod[], keyOf: (period: UsagePeriod) => string, moments: readonly number[]): Map<string, Level[]> {
+export interface LevelSums {
+  add(key: string, period: UsagePeriod): void;
+  /** key → what is there at each of the moments; without those of whom nothing was there at any */
+  levels(): Map<string, Level[]>;
+}
+
+/** Adds up what is there at each of these moments, oldest first, a period at a time. */
+export function createLevelSums(moments: readonly number[]): LevelSums {
   // what is added and taken away between two moments; summed up at the end, so that a period is two steps however long it is
   const changes = new Map<string, { instances: number; vcpus: number; memoryMib: number; diskGib: number }[]>();
   const change = (key: string, index: number, sign: 1 | -1, { vcpus, memoryMib, diskGib }: Size): void => {
@@ -175,14 +184,16 @@ export function levelsBy(periods: readonly UsagePeriod[], keyOf: (period: UsageP
     }
     return low;
   };
-  for (const period of periods) {
-    const [opened, closed] = [firstFrom(period.openedAt), period.closedAt === null ? moments.length : firstFrom(period.closedAt)];
-    if (opened >= closed) continue;
-    change(keyOf(period), opened, 1, period);
-    change(keyOf(period), closed, -1, period);
-  }
-  return new Map([...changes].map(([key, own]) => {
-    let level = { instances: 0, vcpus: 0, memoryMib: 0, diskGib: 0 };
-    return [key, own.map((each) => (level = { instances: level.instances + each.instances, vcpus: level.vcpus + each.vcpus, memoryMib: level.memoryMib + each.memoryMib, diskGib: level.diskGib + each.diskGib }))];
-  }));
+  return {
+    add(key, period) {
+      const [opened, closed] = [firstFrom(period.openedAt), period.closedAt === null ? moments.length : firstFrom(period.closedAt)];
+      if (opened >= closed) return;
+      change(key, opened, 1, period);
+      change(key, closed, -1, period);
+    },
+    levels: () => new Map([...changes].map(([key, own]) => {
+      let level = { instances: 0, vcpus: 0, memoryMib: 0, diskGib: 0 };
+      return [key, own.map((each) => (level = { instances: level.instances + each.instances, vcpus: level.vcpus + each.vcpus, memoryMib: level.memoryMib + each.memoryMib, diskGib: level.diskGib + each.diskGib }))];
+    })),
+  };
 }

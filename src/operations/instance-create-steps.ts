@@ -9,7 +9,7 @@ import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectOptionalInstanceSeed } from '../store/instance-seeds.ts';
 import { releaseInstance, selectOptionalInstance } from '../store/instances.ts';
 import { releaseReservation } from '../store/reservations.ts';
-import { closeUsagePeriod } from '../store/usage-periods.ts';
+import { deleteUsagePeriod } from '../store/usage-periods.ts';
 import { defineInstance } from './define-instance.ts';
 import { ensureOff, ensureStarted, ensureUndefined, expectDomain } from './domain.ts';
 import { hypervisorForPool } from './pool-access.ts';
@@ -113,7 +113,7 @@ async function notCreated(tx: Db, { operation, now }: OperationEnd, error: Sente
   const instance = await selectOptionalInstance(tx, id);
   if (instance === undefined || instance.operationId !== operation.id || instance.hostId === null || instance.poolId === null) return;
   await releaseReservation(tx, { userId: instance.userId, hostId: instance.hostId, poolId: instance.poolId, size: instance });
-  await closeUsagePeriod(tx, instance, now);
+  await deleteUsagePeriod(tx, instance);
   const problem = error ?? say('operations.create.cancelled');
   await releaseInstance(tx, id, operation.id, { state: 'failed', hostId: null, poolId: null, problem }, now);
   const sentence = error === null ? say('operations.diary.instance-create.cancelled') : say('operations.diary.instance-create.failed');

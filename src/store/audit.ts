@@ -1,6 +1,12 @@
 // Who did what, when, from where, and what came of it. A row is added when something begins and gets its result once.
 import type { Db, SqlValue } from './db.ts';
 
+/**
+ * How long an entry is kept. Shorter: what happened in the last year's same course can no longer be looked up; longer: the names
+ * and addresses of people who left long ago are kept for nobody, and the table grows without end.
+ */
+export const auditKeptDays = 400;
+
 export const auditResults = ['begun', 'ok', 'refused', 'failed', 'cut-off'] as const;
 /** begun: a portal died in between; refused: an expected "no" (4xx); failed: our fault or a host's (5xx); cut-off: the asker left */
 export type AuditResult = (typeof auditResults)[number];
@@ -88,7 +94,7 @@ export async function selectAuditPage(db: Db, filter: AuditFilter, limit: number
   if (filter.until !== undefined) and('at < ?', filter.until);
   const where = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
   const rows = await db.query<AuditRow>(
-    `SELECT id, at, user_id, user_name, action, target, ip, result, detail FROM audit ${where} ORDER BY at DESC, id LIMIT ? OFFSET ?`,
+    `SELECT id, at, user_id, user_name, action, target, ip, result, detail FROM audit ${where} ORDER BY at DESC, id DESC LIMIT ? OFFSET ?`,
     [...params, limit, offset],
   );
   const [count] = await db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM audit ${where}`, params);
@@ -106,4 +112,9 @@ function toEntry(row: AuditRow): AuditEntry {
 export async function selectAuditActions(db: Db): Promise<string[]> {
   const rows = await db.query<{ action: string }>('SELECT DISTINCT action FROM audit ORDER BY action LIMIT 200');
   return rows.map((row) => row.action);
+}
+
+/** At most `limit` of the entries from before `before` (ms UTC); how many that were. Run again it goes on with the rest. */
+export async function deleteAuditBefore(db: Db, before: number, limit: number): Promise<number> {
+  return (await db.execute('DELETE FROM audit WHERE at < ? LIMIT ?', [before, limit])).affectedRows;
 }

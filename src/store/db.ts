@@ -38,9 +38,9 @@ export function isDuplicateKey(error: unknown): boolean {
   return errnoOf(error) === 1062;
 }
 
-/** ALTER TABLE … ADD COLUMN of one that is there. */
-export function isDuplicateColumn(error: unknown): boolean {
-  return errnoOf(error) === 1060;
+/** ALTER TABLE … ADD COLUMN, or ADD KEY, of one that is there. */
+export function isAddedAlready(error: unknown): boolean {
+  return [1060, 1061].includes(errnoOf(error) ?? 0);
 }
 
 export function openDatabase(urls: readonly string[], options: { readonly connectionLimit?: number } = {}): Database {

@@ -3,7 +3,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
-import { isDuplicateColumn, type Database, type Db } from './db.ts';
+import { isAddedAlready, type Database, type Db } from './db.ts';
 
 export interface MigrateOptions {
   /** directory of the .sql files */
@@ -72,8 +72,8 @@ async function runDdl(database: Database, sql: string, engine: MigrateOptions['e
     try {
       await tx.execute(sql);
     } catch (error) {
-      // a migrator that died between ALTER TABLE and its note: all columns of one statement come together
-      if (!/^ALTER TABLE/i.test(sql) || !isDuplicateColumn(error)) throw error;
+      // a migrator that died between ALTER TABLE and its note: all columns and keys of one statement come together
+      if (!/^ALTER TABLE/i.test(sql) || !isAddedAlready(error)) throw error;
     } finally {
       await tx.execute('SET lock_wait_timeout = DEFAULT');
     }

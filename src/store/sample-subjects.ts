@@ -35,6 +35,6 @@ export async function selectOrphanSubjects(db: Db, before: number, limit: number
   return rows.map((row) => row.id);
 }
 
-export async function deleteSampleSubject(db: Db, id: number): Promise<void> {
-  await db.execute('DELETE FROM sample_subjects WHERE id = ?', [id]);
+export async function deleteSampleSubjects(db: Db, ...ids: readonly number[]): Promise<void> {
+  await db.execute('DELETE FROM sample_subjects WHERE id IN (?)', [ids]);
 }

@@ -135,10 +135,9 @@ const tables = [hostRing.table, instanceRing.table, poolRing.table, 'device_samp
 /** A big DELETE fails on MySQL Cluster. */
 const deletedRows = 500;
 
-/** Removes all that was ever measured of a subject whose owner is gone. */
-export async function deleteSamples(db: Db, subjectId: number): Promise<void> {
+/** Removes all that was ever measured of these subjects, whose owners are gone: at least one, and few enough to be found by the index. */
+export async function deleteSamples(db: Db, ...subjectIds: readonly number[]): Promise<void> {
   for (const table of tables) {
-    let { affectedRows } = await db.execute(`DELETE FROM ${table} WHERE subject_id = ? LIMIT ${deletedRows}`, [subjectId]);
-    while (affectedRows === deletedRows) ({ affectedRows } = await db.execute(`DELETE FROM ${table} WHERE subject_id = ? LIMIT ${deletedRows}`, [subjectId]));
+    while ((await db.execute(`DELETE FROM ${table} WHERE subject_id IN (?) LIMIT ${deletedRows}`, [subjectIds])).affectedRows === deletedRows);
   }
 }

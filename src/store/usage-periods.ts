@@ -1,5 +1,6 @@
 // What each user had, and from when to when: a period for each instance, opened in the transaction that reserves its place
-// and closed in the one that gives it back. What it costs is computed from these and the price lists (model/usage.ts).
+// and closed in the one that gives it back; that of an instance that could not be made is deleted. What it costs is computed
+// from these and the price lists (model/usage.ts).
 import type { Instance } from '../model/instance.ts';
 import type { UsagePeriod } from '../model/usage.ts';
 import type { Db, SqlValue } from './db.ts';
@@ -14,6 +15,9 @@ interface PeriodRow {
   readonly memory_mib: number;
   readonly disk_gib: number;
 }
+
+/** Rows of one read. Larger: a read holds up the portal's other work; smaller: more reads. */
+const pageRows = 2000;
 
 /** In the transaction that reserves. `openedAt` is the instance's createdAt: the same one when it is run again, and what closing finds it by. */
 export async function openUsagePeriod(tx: Db, period: Omit<UsagePeriod, 'closedAt'>): Promise<void> {
@@ -32,18 +36,40 @@ export async function closeUsagePeriod(tx: Db, { id, createdAt }: Pick<Instance,
   await tx.execute('UPDATE usage_periods SET closed_at = GREATEST(opened_at, ?) WHERE instance_id = ? AND opened_at = ? AND closed_at IS NULL', [now, id, createdAt]);
 }
 
-/** All periods that have a part between `from` and `to`. */
-export async function selectUsagePeriods(db: Db, { from, to, userId }: { readonly from: number; readonly to: number; readonly userId?: string | undefined }): Promise<UsagePeriod[]> {
-  const params: SqlValue[] = [to, from, ...(userId === undefined ? [] : [userId])];
-  const rows = await db.query<PeriodRow>(
-    `SELECT instance_id, opened_at, closed_at, user_id, instance_name, vcpus, memory_mib, disk_gib FROM usage_periods
-     WHERE opened_at < ? AND (closed_at IS NULL OR closed_at > ?) ${userId === undefined ? '' : 'AND user_id = ?'}`,
-    params,
-  );
-  return rows.map((row) => ({
+/**
+ * In the transaction that gives back the reservation of an instance that was never made: nobody pays for what did not come into
+ * being, and a script that cancels what it asks for leaves no rows behind.
+ */
+export async function deleteUsagePeriod(tx: Db, { id, createdAt }: Pick<Instance, 'id' | 'createdAt'>): Promise<void> {
+  await tx.execute('DELETE FROM usage_periods WHERE instance_id = ? AND opened_at = ?', [id, createdAt]);
+}
+
+/**
+ * The periods that have a part between `from` and `to`, in the order of their instances' ids. However many there are, only a
+ * page of them is held at a time; between two pages the portal does other work.
+ */
+export async function* selectUsagePeriods(db: Db, { from, to, userId }: { readonly from: number; readonly to: number; readonly userId?: string | undefined }): AsyncGenerator<UsagePeriod> {
+  let last = { instance_id: '', opened_at: 0 };
+  for (;;) {
+    const params: SqlValue[] = [last.instance_id, last.instance_id, last.opened_at, to, from, ...(userId === undefined ? [] : [userId]), pageRows];
+    const rows = await db.query<PeriodRow>(
+      `SELECT instance_id, opened_at, closed_at, user_id, instance_name, vcpus, memory_mib, disk_gib FROM usage_periods
+       WHERE instance_id >= ? AND (instance_id > ? OR opened_at > ?) AND opened_at < ? AND (closed_at IS NULL OR closed_at > ?) ${userId === undefined ? '' : 'AND user_id = ?'}
+       ORDER BY instance_id, opened_at LIMIT ?`,
+      params,
+    );
+    for (const row of rows) yield toPeriod(row);
+    const end = rows.at(-1);
+    if (end === undefined || rows.length < pageRows) return;
+    last = end;
+  }
+}
+
+function toPeriod(row: PeriodRow): UsagePeriod {
+  return {
     instanceId: row.instance_id, openedAt: row.opened_at, closedAt: row.closed_at, userId: row.user_id, instanceName: row.instance_name,
     vcpus: row.vcpus, memoryMib: row.memory_mib, diskGib: row.disk_gib,
-  }));
+  };
 }
 
 /**

@@ -220,4 +220,6 @@ async function checkUsagePeriods(db: Database): Promise<void> {
   assert.deepEqual(open, reserved, 'the open usage periods are those of the instances that hold a reservation');
   const doubled = await db.query('SELECT instance_id FROM usage_periods GROUP BY instance_id HAVING COUNT(*) > 1');
   assert.deepEqual(doubled, [], 'no instance is paid for twice');
+  const neverMade = await db.query("SELECT instance_id FROM usage_periods WHERE instance_id IN (SELECT id FROM instances WHERE state = 'failed')");
+  assert.deepEqual(neverMade, [], 'what could not be made is not paid for');
 }

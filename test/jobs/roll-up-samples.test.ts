@@ -10,7 +10,7 @@ import { dayMs, hourMs } from '../../src/model/roll-up.ts';
 import { decodeChunk } from '../../src/model/chunk.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
 import { insertDeviceSamples } from '../../src/store/device-samples.ts';
-import { deleteSampleSubject, insertSampleSubject } from '../../src/store/sample-subjects.ts';
+import { deleteSampleSubjects, insertSampleSubject } from '../../src/store/sample-subjects.ts';
 import { deviceMetricId } from '../../src/store/sample-tiers.ts';
 import { deleteSamples, insertHostSamples, insertInstanceSamples, insertPoolSamples } from '../../src/store/samples.ts';
 import { selectSeries } from '../../src/store/series.ts';
@@ -162,7 +162,7 @@ test('rows stop growing when every tier is full, whatever is measured; a deleted
   assert.deepEqual([last['instance_samples'], last['host_samples'], last['device_samples']], [720, 720, 0]);
   for (const id of [host, instance, pool]) {
     await deleteSamples(database.db, id);
-    await deleteSampleSubject(database.db, id);
+    await deleteSampleSubjects(database.db, id);
   }
   assert.deepEqual(Object.values(await countRows()), [0, 0, 0, 0, 0, 0]);
 });
@@ -181,7 +181,7 @@ test('nothing is written for a subject that is deleted while it is rolled up', a
   await measure(id, start, start + hourMs, 60_000);
   const db = { ...database.db, transaction: async <T>(work: Parameters<typeof database.db.transaction<T>>[0]) => {
     await deleteSamples(database.db, id);
-    await deleteSampleSubject(database.db, id);
+    await deleteSampleSubjects(database.db, id);
     return database.db.transaction(work);
   } };
   await rollUpSamples({ db, clock: { now: () => start + hourMs + 50 * minute }, log }, new AbortController().signal);

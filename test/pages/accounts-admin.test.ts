@@ -206,6 +206,7 @@ describe('the audit log, for admins', () => {
     await auditSettled(db);
     const all = await admin.get('/admin/audit');
     assert.match(all.text, /disable a user/);
+    assert.match(all.text, /deleted after 400 days/);
     assert.match(all.text, /127\.0\.0\.1/);
     assert.match(all.text, /&lt;i&gt;x/);
     assert.doesNotMatch(JSON.stringify(await db.query('SELECT * FROM audit')), /secret/);

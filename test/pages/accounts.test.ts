@@ -1,7 +1,7 @@
 // Logging in and out, registering, and the user's own page, over HTTP on a real database.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { selectTokensByUser } from '../../src/store/api-tokens.ts';
+import { createApiToken, selectTokensByUser } from '../../src/store/api-tokens.ts';
 import { selectAuditPage } from '../../src/store/audit.ts';
 import { updateSettings } from '../../src/store/settings.ts';
 import { bumpSessionEpoch, selectOptionalUserByName, selectUser, updatePassword, updateUserAccess } from '../../src/store/users.ts';
@@ -286,6 +286,21 @@ describe('the user information page', () => {
     assert.equal((await here.get('/account')).status, 303);
   });
 
+  it('revokes the API tokens with the password, and says so before and after; another user’s go on', async () => {
+    const { db } = portal.deps;
+    const [user, stranger] = [await makeUser(db, 'renewer'), await makeUser(db, 'bystander')];
+    const client = await loggedIn(portal, 'renewer');
+    const [mine, theirs] = await Promise.all([user, stranger].map(({ id }) => createApiToken(db, { userId: id, name: 'ci', scope: 'read', expiresAt: now + 86_400_000 }, now)));
+    const statusOf = async (token: { readonly secret: string } | undefined): Promise<number> => (await fetch(`${portal.url}/api/v1/me`, { headers: { authorization: `Bearer ${token?.secret ?? ''}` } })).status;
+    assert.match((await client.get('/account')).text, /all your API tokens are revoked/);
+    const next = { password: 'another calm line', passwordAgain: 'another calm line' };
+    assert.equal((await client.post('/account/password', { oldPassword: 'not this one', ...next })).status, 422);
+    assert.equal(await statusOf(mine), 200, 'a password that was not changed takes nothing away');
+    assert.equal((await client.post('/account/password', { oldPassword: testPassword, ...next })).status, 303);
+    assert.deepEqual([await statusOf(mine), await statusOf(theirs)], [401, 200]);
+    assert.match((await client.get('/account')).text, /Your password is changed; all other sessions have ended, and all your API tokens are revoked/);
+  });
+
   it('stops guessing the old password', async () => {
     await makeUser(portal.deps.db, 'guessed');
     const client = await loggedIn(portal, 'guessed');
@@ -297,14 +312,24 @@ describe('the user information page', () => {
   });
 
   it('lists sessions and signs out everywhere else', async () => {
-    await makeUser(portal.deps.db, 'everywhere');
+    const { db } = portal.deps;
+    const user = await makeUser(db, 'everywhere');
     const here = await loggedIn(portal, 'everywhere');
     const there = await loggedIn(other, 'everywhere');
     const page = await here.get('/account');
     assert.equal(page.text.match(/127\.0\.0\.1/g)?.length, 2);
     assert.equal((await here.post('/account/sessions/end')).status, 303);
     assert.equal((await there.get('/account')).status, 303);
-    assert.equal((await here.get('/account')).status, 200);
+    const none = await here.get('/account');
+    assert.match(none.text, /All other sessions have ended\./);
+    assert.doesNotMatch(none.text, /go on working/);
+
+    for (const name of ['one', 'two']) await createApiToken(db, { userId: user.id, name, scope: 'read', expiresAt: now + 86_400_000 }, now);
+    await createApiToken(db, { userId: user.id, name: 'dead', scope: 'read', expiresAt: now - 1 }, now - 2);
+    assert.match((await here.get('/account')).text, /API tokens that go on working: 2\. <a href="#tokens">[\s\S]*? id="tokens"/);
+    assert.equal((await here.post('/account/sessions/end')).status, 303);
+    assert.match((await here.get('/account')).text, /All other sessions have ended\. API tokens that go on working: 2; they are listed below/);
+    assert.equal((await selectTokensByUser(db, user.id, now)).length, 2);
   });
 
   it('shows a token once, and revokes it', async () => {
@@ -358,7 +383,7 @@ describe('cookies and logs', () => {
     const login = await client.request('/login', { method: 'POST', headers, body: new URLSearchParams({ name: 'ann', password: testPassword, _csrf }) });
     assert.equal(login.status, 303);
     const cookies = [...page.headers.getSetCookie(), ...login.headers.getSetCookie()];
-    assert.deepEqual(cookies.map((cookie) => cookie.split('=')[0]), ['__Host-visitor', '__Host-session']);
+    assert.deepEqual(cookies.map((cookie) => cookie.split('=')[0]), ['__Host-visitor', '__Host-device', '__Host-session']);
     for (const cookie of cookies) {
       for (const part of [/; Path=\/(?:;|$)/, /; HttpOnly/, /; Secure/, /; SameSite=Lax/]) assert.match(cookie, part);
       assert.doesNotMatch(cookie, /Domain/i);

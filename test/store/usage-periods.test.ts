@@ -6,7 +6,9 @@ import { reconcileUsage } from '../../src/jobs/reconcile-usage.ts';
 import { createLog } from '../../src/log.ts';
 import { selectPriceLists } from '../../src/store/price-lists.ts';
 import { selectSettingsVersion, updateSettings } from '../../src/store/settings.ts';
-import { closeUsagePeriod, deletePeriodsClosedBefore, openUsagePeriod, selectUsagePeriods } from '../../src/store/usage-periods.ts';
+import type { UsagePeriod } from '../../src/model/usage.ts';
+import type { Db } from '../../src/store/db.ts';
+import { closeUsagePeriod, deletePeriodsClosedBefore, deleteUsagePeriod, openUsagePeriod, selectUsagePeriods } from '../../src/store/usage-periods.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
 let database: TestDatabase;
@@ -17,21 +19,42 @@ after(() => database.close());
 
 const period = (instanceId: string, openedAt: number) => ({ instanceId, instanceName: 'vm', userId: crypto.randomUUID(), vcpus: 2, memoryMib: 1024, diskGib: 10, openedAt });
 
+async function periodsOf(db: Db, filter: Parameters<typeof selectUsagePeriods>[1]): Promise<UsagePeriod[]> {
+  const periods: UsagePeriod[] = [];
+  for await (const each of selectUsagePeriods(db, filter)) periods.push(each);
+  return periods;
+}
+
 it('opens once and closes once, however often it is run', async () => {
   const { db } = database;
   const one = period(crypto.randomUUID(), 1000);
   for (let run = 0; run < 2; run++) await db.transaction((tx) => openUsagePeriod(tx, one));
-  assert.deepEqual(await selectUsagePeriods(db, { from: 0, to: 1001 }), [{ ...one, closedAt: null }]);
+  assert.deepEqual(await periodsOf(db, { from: 0, to: 1001 }), [{ ...one, closedAt: null }]);
   for (const now of [5000, 9000]) await db.transaction((tx) => closeUsagePeriod(tx, { id: one.instanceId, createdAt: one.openedAt }, now));
-  assert.deepEqual(await selectUsagePeriods(db, { from: 0, to: 9000, userId: one.userId }), [{ ...one, closedAt: 5000 }]);
-  assert.deepEqual(await selectUsagePeriods(db, { from: 0, to: 1000 }), [], 'begins when the time is over');
-  assert.deepEqual(await selectUsagePeriods(db, { from: 5000, to: 9000 }), [], 'ended before the time began');
+  assert.deepEqual(await periodsOf(db, { from: 0, to: 9000, userId: one.userId }), [{ ...one, closedAt: 5000 }]);
+  assert.deepEqual(await periodsOf(db, { from: 0, to: 1000 }), [], 'begins when the time is over');
+  assert.deepEqual(await periodsOf(db, { from: 5000, to: 9000 }), [], 'ended before the time began');
   const late = period(crypto.randomUUID(), 8000);
   await openUsagePeriod(db, late);
   await closeUsagePeriod(db, { id: late.instanceId, createdAt: late.openedAt }, 7000);
-  assert.equal((await selectUsagePeriods(db, { from: 0, to: 9000, userId: late.userId }))[0]?.closedAt, 8000, 'a clock that is behind makes no period of less than nothing');
+  assert.equal((await periodsOf(db, { from: 0, to: 9000, userId: late.userId }))[0]?.closedAt, 8000, 'a clock that is behind makes no period of less than nothing');
   assert.equal(await deletePeriodsClosedBefore(db, 6000, 10), 1);
   assert.equal(await deletePeriodsClosedBefore(db, 9000, 10), 1);
+});
+
+it('is taken out once, open or closed, and no other with it', async () => {
+  const { db } = database;
+  const userId = crypto.randomUUID();
+  const [open, closed, other] = [1000, 2000, 1000].map((openedAt) => ({ ...period(crypto.randomUUID(), openedAt), userId }));
+  assert.ok(open && closed && other);
+  for (const each of [open, closed, other]) await openUsagePeriod(db, each);
+  await closeUsagePeriod(db, { id: closed.instanceId, createdAt: closed.openedAt }, 3000);
+  for (let run = 0; run < 2; run++) {
+    for (const each of [open, closed]) await db.transaction((tx) => deleteUsagePeriod(tx, { id: each.instanceId, createdAt: each.openedAt }));
+    await deleteUsagePeriod(db, { id: other.instanceId, createdAt: other.openedAt + 1 });
+    assert.deepEqual(await periodsOf(db, { from: 0, to: 9000, userId }), [{ ...other, closedAt: null }]);
+  }
+  await deleteUsagePeriod(db, { id: other.instanceId, createdAt: other.openedAt });
 });
 
 it('is made equal to the instances after a release that knew no periods', async () => {
@@ -56,7 +79,7 @@ it('is made equal to the instances after a release that knew no periods', async 
   await openUsagePeriod(db, gone);
   const deps = { db, clock: { now: () => now }, log: createLog('silent') };
   for (let run = 0; run < 2; run++) await reconcileUsage(deps, new AbortController().signal);
-  const periods = await selectUsagePeriods(db, { from: 0, to: now });
+  const periods = await periodsOf(db, { from: 0, to: now });
   assert.equal(periods.length, many.length + 2, 'not what holds nothing, nor what is just being made');
   assert.deepEqual(periods.find(({ instanceId }) => instanceId === old), { instanceId: old, instanceName: `vm-${old.slice(0, 8)}`, userId: users[0], vcpus: 3, memoryMib: 2048, diskGib: 20, openedAt: 1000, closedAt: null });
   assert.equal(periods.find(({ instanceId }) => instanceId === gone.instanceId)?.closedAt, now);

@@ -1,6 +1,7 @@
 // A user's own changes: profile, password, sessions.
 import { hashPassword, isPassword } from '../../password.ts';
 import { say } from '../../errors.ts';
+import { revokeTokensOfUser, selectTokensByUser } from '../../store/api-tokens.ts';
 import { bumpSessionEpoch, selectPasswordHash, selectUser, updatePassword, updateProfile } from '../../store/users.ts';
 import { currentUser, flash } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
@@ -24,7 +25,7 @@ export function saveProfile(deps: WebDeps): Route['handler'] {
   };
 }
 
-/** Asks for the old password; ends every other session. */
+/** Asks for the old password; ends every other session and revokes the API tokens. */
 export function changePassword(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const user = currentUser(req);
@@ -36,7 +37,12 @@ export function changePassword(deps: WebDeps): Route['handler'] {
     if (!(await isPassword(form.value.oldPassword, await selectPasswordHash(deps.db, user.id)))) {
       return renderAccount(deps, req, res, { fields: { oldPassword: say('account.old-password-wrong') } }, 422);
     }
-    await updatePassword(deps.db, user.id, await hashPassword(form.value.password, user.name), now);
+    const passwordHash = await hashPassword(form.value.password, user.name);
+    await deps.db.transaction(async (tx) => {
+      await updatePassword(tx, user.id, passwordHash, now);
+      // whoever had the old password may have made tokens with it
+      await revokeTokensOfUser(tx, user.id, now);
+    });
     await beginSession(req, await selectUser(deps.db, user.id));
     flash(req, 'success', say('account.password-changed'));
     res.redirect(303, paths.account);
@@ -47,9 +53,11 @@ export function changePassword(deps: WebDeps): Route['handler'] {
 export function endOtherSessions(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const { id } = currentUser(req);
-    await bumpSessionEpoch(deps.db, id, deps.clock.now());
+    const now = deps.clock.now();
+    await bumpSessionEpoch(deps.db, id, now);
     await beginSession(req, await selectUser(deps.db, id));
-    flash(req, 'success', say('account.sessions-ended'));
+    const tokens = await selectTokensByUser(deps.db, id, now);
+    flash(req, 'success', tokens.length === 0 ? say('account.sessions-ended') : say('account.sessions-ended-tokens', { tokens: tokens.length }));
     res.redirect(303, paths.account);
   };
 }

@@ -1,6 +1,6 @@
 // When quotas are used up: a user's own, and those of all who come near.
-import { forecastFull, type DayValue, type Forecast } from '../../model/forecast.ts';
-import { levelsBy, type Level } from '../../model/usage.ts';
+import { forecastDays, forecastFull, type DayValue, type Forecast } from '../../model/forecast.ts';
+import { createLevelSums, type Level } from '../../model/usage.ts';
 import type { Quota } from '../../model/user.ts';
 import type { Db } from '../../store/db.ts';
 import { selectPeriodsSince, selectUsagePeriods } from '../../store/usage-periods.ts';
@@ -8,8 +8,6 @@ import { selectPeriodsSince, selectUsagePeriods } from '../../store/usage-period
 export const resources = ['instances', 'vcpus', 'memoryMib', 'diskGib'] as const;
 export type Resource = (typeof resources)[number];
 
-/** Days that forecasts are made from. More: what was long ago weighs as much as last week; fewer: a wider range. */
-export const forecastDays = 90;
 const dayMs = 86_400_000;
 
 /** The ends of the days that have passed, and now. */
@@ -27,8 +25,9 @@ export interface Levels {
 /** What was promised, at the end of each day, as far back as is known for certain. */
 export async function loadLevels(db: Db, now: number, userId?: string): Promise<Levels> {
   const moments = momentsUntil(now, await selectPeriodsSince(db));
-  const periods = await selectUsagePeriods(db, { from: moments[0] ?? now, to: now + 1, userId });
-  return { moments, users: levelsBy(periods, (period) => period.userId, moments) };
+  const sums = createLevelSums(moments);
+  for await (const period of selectUsagePeriods(db, { from: moments[0] ?? now, to: now + 1, userId })) sums.add(period.userId, period);
+  return { moments, users: sums.levels() };
 }
 
 /** From the first day on that there was anything: the time before is not part of its growth. */

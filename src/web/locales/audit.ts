@@ -3,6 +3,7 @@ import { defineMessages } from './define.ts';
 
 export const audit = defineMessages({
   'audit.title': ['Audit log', '稽核紀錄'],
+  'audit.kept': ['Entries are deleted after {{days}} days.', '紀錄保留 {{days}} 天，之後刪除。'],
   'audit.who': ['Who', '使用者'],
   'audit.visitor': ['visitor', '訪客'],
   'audit.action': ['What', '操作'],

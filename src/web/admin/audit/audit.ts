@@ -1,6 +1,6 @@
 // Who did what, when, from where, and what came of it.
 import { z } from 'zod';
-import { auditResults, selectAuditActions, selectAuditPage } from '../../../store/audit.ts';
+import { auditKeptDays, auditResults, selectAuditActions, selectAuditPage } from '../../../store/audit.ts';
 import { contextOf } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
 import type { Route } from '../../routes.ts';
@@ -42,6 +42,6 @@ export function showAudit(deps: WebDeps): Route['handler'] {
     const kept = Object.entries(filter).filter(([name, value]) => name !== 'page' && value !== undefined && value !== '');
     const base = `/admin/audit?${kept.map(([name, value]) => `${name}=${encodeURIComponent(String(value))}&`).join('')}`;
     const { t } = contextOf(req);
-    await render(req, res, 'admin/audit/audit', { title: t('audit.title'), entries, total, filter, actions, results: auditResults, page: filter.page, pageSize, base });
+    await render(req, res, 'admin/audit/audit', { title: t('audit.title'), entries, total, filter, actions, results: auditResults, keptDays: auditKeptDays, page: filter.page, pageSize, base });
   };
 }

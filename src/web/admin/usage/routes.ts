@@ -12,10 +12,9 @@ import { fileName } from '../../csv.ts';
 import type { WebDeps } from '../../deps.ts';
 import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
-import { sendCsv, usageCsv, type CsvRow } from '../../usage/csv.ts';
+import { machineLines, sendCsv, usageHead, usageLine } from '../../usage/csv.ts';
 import { dearestFirst, loadUsage, sumOf, type LoadedUsage } from '../../usage/load.ts';
 import { usageRange, type UsageRange } from '../../usage/range.ts';
-import { machineRows, machinesOf, maxMachines } from '../../usage/routes.ts';
 import { render } from '../../views.ts';
 
 const pageSize = 100;
@@ -41,7 +40,7 @@ function showUsage(deps: WebDeps): Route['handler'] {
     const { t } = contextOf(req);
     await render(req, res, 'admin/usage/usage', {
       title: person === undefined ? t('usage.admin.title') : t('usage.admin.title-of', { name: person.name }), base: paths.adminPage('usage'), range, usage,
-      person: person ?? null, machines: person === undefined ? [] : machinesOf(usage), maxMachines,
+      person: person ?? null,
       since: await selectPeriodsSince(db), users: shown, names: await selectUserNames(db, shown.map(({ userId }) => userId)), page, pageSize, total: users.length,
     });
   };
@@ -59,7 +58,7 @@ async function personOf({ db }: WebDeps, req: Request): Promise<User | undefined
 /** Those who had anything, the dearest first. */
 export function usersOf(usage: LoadedUsage): { readonly userId: string; readonly usage: Usage }[] {
   const dearest = dearestFirst(usage.currencies);
-  return [...usage.by(({ userId }) => userId)].map(([userId, buckets]) => ({ userId, usage: sumOf(buckets) })).sort((a, b) => dearest(a.usage, b.usage));
+  return [...usage.users].map(([userId, buckets]) => ({ userId, usage: sumOf(buckets.values()) })).sort((a, b) => dearest(a.usage, b.usage));
 }
 
 function sendUsage(deps: WebDeps): Route['handler'] {
@@ -67,18 +66,20 @@ function sendUsage(deps: WebDeps): Route['handler'] {
     const now = deps.clock.now();
     const person = await personOf(deps, req);
     const range = usageRange(req.query, now);
-    const usage = await loadUsage(deps.db, range, now, person?.id);
-    if (person !== undefined) return sendCsv(res, fileName('usage', person.name, range.name), usageCsv([range.by, 'instance', 'instance_id'], machineRows(range, usage), usage.currencies));
-    sendCsv(res, fileName('usage', range.name), usageCsv([range.by, 'user', 'user_id'], await userRows(deps, range, usage), usage.currencies));
+    if (person !== undefined) await sendCsv(res, fileName('usage', person.name, range.name), machineLines(deps.db, range, now, person.id));
+    else await sendCsv(res, fileName('usage', range.name), userLines(deps, range, now));
   };
 }
 
-/** One for each user and bucket in which they had anything. */
-async function userRows({ db }: WebDeps, range: UsageRange, usage: LoadedUsage): Promise<CsvRow[]> {
-  const byUser = usage.by(({ userId }) => userId);
-  const names = await selectUserNames(db, [...byUser.keys()]);
-  return range.buckets.flatMap((bucket, i) => [...byUser].flatMap(([userId, usages]): CsvRow[] => {
-    const own = usages[i];
-    return own === undefined || own.instanceMs === 0 ? [] : [{ names: [bucket.name, names.get(userId) ?? '', userId], usage: own }];
-  }));
+/** One for each bucket and each user who had anything in it. */
+async function* userLines({ db }: WebDeps, range: UsageRange, now: number): AsyncGenerator<string> {
+  const { users, currencies } = await loadUsage(db, range, now);
+  const names = await selectUserNames(db, [...users.keys()]);
+  yield usageHead([range.by, 'user', 'user_id'], currencies);
+  for (const [i, bucket] of range.buckets.entries()) {
+    for (const [userId, usages] of users) {
+      const usage = usages.get(i);
+      if (usage !== undefined) yield usageLine([bucket.name, names.get(userId) ?? '', userId], usage, currencies);
+    }
+  }
 }

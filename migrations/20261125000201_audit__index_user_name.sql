@@ -1,0 +1,2 @@
+ALTER TABLE audit
+  ADD KEY user_name_at (user_name, at);
