@@ -44,7 +44,7 @@ describe('the page of forecasts', () => {
     assert.equal(status, 200);
     assertShows(text, /Nothing has been measured yet/);
     assertShows(text, /vCPUs[\s\S]*?Not enough history yet: 0 of at least 14 days/);
-    assertShows(text, /Of no user who has half of a quota in use/);
+    assertShows(text, /As far as can be told, no user will use up a quota/);
   });
 
   it('tells when memory, pools, what is promised and quotas run out', async () => {

@@ -48,6 +48,7 @@ export const admin = defineMessages({
   'attention.host-unreachable': ['Host {{name}} does not answer: {{reason}}', '主機 {{name}} 沒有回應：{{reason}}'],
   'attention.host-unknown': ['Host {{name}} has not answered yet.', '主機 {{name}} 尚未回應。'],
   'attention.more-hosts': ['{{total}} more hosts do not answer.', '另有 {{total}} 台主機沒有回應。'],
+  'attention.incidents': ['Open incidents: {{total}}', '未處理的事件：{{total}} 件'],
   'attention.no-open-hosts': ['No host takes new machines: each is away, disabled or in maintenance.', '沒有主機可接受新的虛擬機器：全部都無回應、已停用或在維護中。'],
   'attention.no-hosts': ['There is no host yet. Add the first one.', '尚無主機，請新增第一台。'],
   'attention.no-images': ['No image is offered, so nobody can create a machine.', '沒有提供任何映像檔，因此無法建立虛擬機器。'],

@@ -25,7 +25,7 @@ export const forecast = defineMessages({
   'forecast.quotas': ['Quotas of all users', '所有使用者的配額合計'],
   'forecast.quotas-times': ['{{sum}} ({{times}} × what may be promised)', '{{sum}}（可分配量的 {{times}} 倍）'],
   'forecast.users': ['Users whose quota will be used up', '配額將用盡的使用者'],
-  'forecast.users.none': ['Of no user who has half of a quota in use can it be told when it will be used up.', '沒有任何已使用過半配額的使用者，其配額用盡的時間可供預測。'],
+  'forecast.users.none': ['As far as can be told, no user will use up a quota.', '就目前所知，沒有使用者會用盡配額。'],
   'forecast.what': ['What', '項目'],
   'forecast.used': ['In use', '使用中'],
   'forecast.capacity': ['There is', '總量'],

@@ -7,6 +7,7 @@ import { countContactMessages } from '../../../store/contact-messages.ts';
 import { selectDiscrepancies } from '../../../store/discrepancies.ts';
 import { selectHosts } from '../../../store/hosts.ts';
 import { selectEnabledImages } from '../../../store/images.ts';
+import { countIncidents } from '../../../store/incidents.ts';
 import { countFailedOperations } from '../../../store/operations.ts';
 import { selectOpenRecoveries } from '../../../store/recoveries.ts';
 import { countUsersByState } from '../../../store/users.ts';
@@ -23,9 +24,9 @@ export interface Attention {
 const dayMs = 86_400_000;
 
 export async function findAttention({ db, clock, config, mailer }: WebDeps): Promise<Attention[]> {
-  const [hosts, gate, discrepancies, failed, users, messages, images, recoveries] = await Promise.all([
+  const [hosts, gate, discrepancies, failed, users, messages, images, recoveries, incidents] = await Promise.all([
     selectHosts(db), selectGate(db), selectDiscrepancies(db), countFailedOperations(db, clock.now() - dayMs),
-    countUsersByState(db), countContactMessages(db), selectEnabledImages(db), selectOpenRecoveries(db),
+    countUsersByState(db), countContactMessages(db), selectEnabledImages(db), selectOpenRecoveries(db), countIncidents(db),
   ]);
   const found: Attention[] = [];
   const add = (level: Attention['level'], icon: string, sentence: Sentence, path: string): void => void found.push({ level, icon, sentence, path });
@@ -35,6 +36,7 @@ export async function findAttention({ db, clock, config, mailer }: WebDeps): Pro
   for (const { waitsFor } of recoveries) if (waitsFor !== null) add('danger', 'alert-triangle', waitsFor, paths.adminPage('availability'));
   for (const host of away.slice(0, 10)) add('danger', 'server-off', say(`attention.host-${host.state}`, { name: host.name, reason: host.reason ?? '–' }), paths.adminItem('hosts', host.id));
   if (away.length > 10) add('danger', 'server-off', say('attention.more-hosts', { total: away.length - 10 }), paths.adminPage('hosts'));
+  if (incidents.open > 0) add(incidents.critical > 0 ? 'danger' : 'warning', 'bell', say('attention.incidents', { total: incidents.open }), paths.adminPage('alerts'));
   if (hosts.length > 0 && !hosts.some(isOpenForNew)) add('warning', 'lock', say('attention.no-open-hosts'), paths.adminPage('hosts'));
   if (hosts.length === 0) add('warning', 'server', say('attention.no-hosts'), `${paths.adminPage('hosts')}/new`);
   if (gate.closed) add('warning', 'lock', say('attention.gate-closed'), paths.adminPage('thresholds'));
