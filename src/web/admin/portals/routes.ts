@@ -7,6 +7,7 @@ import { deletePortal, selectPortals, type Portal } from '../../../store/portals
 import { selectServerTime } from '../../../store/server.ts';
 import { contextOf, flash } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
+import { catalogue } from '../../locales/index.ts';
 import { noteAudit } from '../../middleware/guard.ts';
 import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
@@ -45,6 +46,8 @@ function listPortals({ db, config }: WebDeps): Route['handler'] {
     }));
     await render(req, res, 'admin/portals/list', {
       title: contextOf(req).t('portals.title'), portals: lines, jobs, databaseTime, here: config.portalName,
+      // a portal of another release may have others
+      isKnownJob: (name: string) => `portals.job-about.${name}` in catalogue,
       ownerNames: new Map(portals.map(({ leaseOwner, name }) => [leaseOwner, name])),
       versionsDiffer: new Set(lines.filter(({ state }) => state === 'up').map(({ version }) => version)).size > 1,
     });
