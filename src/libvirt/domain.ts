@@ -20,7 +20,8 @@ const statsNoWait = 1 << 29;
 
 const defineValidate = 1;
 const startPaused = 1;
-const shutdownByAcpi = 1;
+/** VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN, VIR_DOMAIN_REBOOT_ACPI_POWER_BTN; left to itself libvirt first asks the agent in the guest, which may keep it waiting */
+const byAcpi = 1;
 const destroyGraceful = 1;
 /** MANAGED_SAVE | SNAPSHOTS_METADATA | NVRAM | CHECKPOINTS_METADATA: nothing of the domain stays behind */
 const undefineAll = 1 | 2 | 4 | 16;
@@ -54,7 +55,7 @@ function isAddress(text: string): boolean {
   return isIP(text) !== 0 && !text.includes('%');
 }
 
-type Inventory = 'listAll' | 'lookupByUUID' | 'getState' | 'getXMLDesc' | 'getMetadata' | 'getInterfaceAddresses' | 'getAllStats' | 'listGetStats';
+type Inventory = 'listAll' | 'lookupByUUID' | 'getState' | 'getXMLDesc' | 'getMetadata' | 'getInterfaceAddresses' | 'agentSetResponseTimeout' | 'getAllStats' | 'listGetStats';
 
 function inventoryCalls(link: HostLink): Pick<DomainApi, Inventory> {
   const askStats = async (doms: readonly DomainRef[], groups: readonly StatsGroup[], options?: CallOptions) => {
@@ -98,6 +99,9 @@ function inventoryCalls(link: HostLink): Pick<DomainApi, Inventory> {
         addresses: addrs.filter(({ addr }) => isAddress(addr)).map(({ type, addr, prefix }) => ({ type: type === 1 ? 'ipv6' : 'ipv4', address: addr, prefix })),
       }));
     },
+    async agentSetResponseTimeout(uuid, timeoutSeconds, options) {
+      await link.call('DOMAIN_AGENT_SET_RESPONSE_TIMEOUT', { dom: domainArg(uuid), timeout: timeoutSeconds, flags: 0 }, options);
+    },
     getAllStats: (groups, options) => askStats([], groups, options),
     // an empty list would stand for all
     listGetStats: async (domains, groups, options) => (domains.length === 0 ? [] : askStats(domains, groups, options)),
@@ -117,10 +121,10 @@ function lifeCalls(link: HostLink): Pick<DomainApi, Life> {
       return (await link.call('DOMAIN_CREATE_WITH_FLAGS', { dom, flags: flags.paused === true ? startPaused : 0 }, options)).dom;
     },
     async shutdown(uuid, options) {
-      await preferFlags(shutdownByAcpi, 0, (flags) => link.call('DOMAIN_SHUTDOWN_FLAGS', { dom: domainArg(uuid), flags }, options));
+      await preferFlags(byAcpi, 0, (flags) => link.call('DOMAIN_SHUTDOWN_FLAGS', { dom: domainArg(uuid), flags }, options));
     },
     async reboot(uuid, options) {
-      await link.call('DOMAIN_REBOOT', { dom: domainArg(uuid), flags: 0 }, options);
+      await preferFlags(byAcpi, 0, (flags) => link.call('DOMAIN_REBOOT', { dom: domainArg(uuid), flags }, options));
     },
     async reset(uuid, options) {
       await link.call('DOMAIN_RESET', { dom: domainArg(uuid), flags: 0 }, options);

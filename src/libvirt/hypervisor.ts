@@ -98,6 +98,7 @@ export interface DomainApi {
   create(uuid: string, flags?: { readonly paused?: boolean }, options?: CallOptions): Promise<DomainRef>;
   /** ACPI power button; returns when it was pressed, not when the guest is off */
   shutdown(uuid: string, options?: CallOptions): Promise<void>;
+  /** ACPI power button too; when the guest is off, libvirt resets it */
   reboot(uuid: string, options?: CallOptions): Promise<void>;
   reset(uuid: string, options?: CallOptions): Promise<void>;
   suspend(uuid: string, options?: CallOptions): Promise<void>;
@@ -114,7 +115,17 @@ export interface DomainApi {
   /** bytes */
   blockResize(uuid: string, disk: string, sizeBytes: number, options?: CallOptions): Promise<void>;
   getMetadata(uuid: string, namespace: string, options?: CallOptions): Promise<string | undefined>;
+  /**
+   * 'agent' asks a program in the guest, which its owner may have written: unless agentSetResponseTimeout limits it, libvirt
+   * waits for it without end, and the call's place on the connection is taken as long.
+   */
   getInterfaceAddresses(uuid: string, source: 'lease' | 'agent' | 'arp', options?: CallOptions): Promise<InterfaceAddress[]>;
+  /**
+   * Seconds that libvirt waits for each answer of the guest's agent, for whichever of its clients. This host's libvirt keeps it
+   * over a restart of the guest (9.0), but it does not move along with it, and any client may change it. The call itself waits
+   * for no agent. Refused by libvirt before 5.10 (VIR_ERR_RPC, unknown procedure).
+   */
+  agentSetResponseTimeout(uuid: string, timeoutSeconds: number, options?: CallOptions): Promise<void>;
   /** One bulk call, NOWAIT: a domain whose monitor is busy gives what is known without it. Decoded in slices. */
   getAllStats(groups: readonly StatsGroup[], options?: CallOptions): Promise<DomainStats[]>;
   /** The same of some domains; one that is gone is left out. */

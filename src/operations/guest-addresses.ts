@@ -5,6 +5,13 @@ import type { CallOptions, Hypervisor, InterfaceAddress } from '../libvirt/hyper
 
 /** As many as a page shows. */
 const mostAddresses = 8;
+/** How long libvirt waits for each answer of an agent. Longer: a silent one holds up more. Shorter: a busy guest's is given up. */
+const agentTimeoutSeconds = 2;
+/**
+ * Longer than libvirt waits, which may be three times: for two greetings (guest-sync, sent again after garbage) and the answer.
+ * A call that we gave up before would keep its place on the host's connection.
+ */
+const agentCallMs = 3 * agentTimeoutSeconds * 1000 + 1000;
 
 /** MAC address → addresses of its leases, the newest first. Empty for a network that libvirt does not serve. */
 export type Leases = ReadonlyMap<string, readonly string[]>;
@@ -19,15 +26,37 @@ export async function readLeases(hypervisor: Hypervisor, network: string, now: n
   return byMac;
 }
 
-/** IPv4 first, those of the guest's own network card before others; none that only the guest itself could use. */
-export async function readGuestAddresses(hypervisor: Hypervisor, guest: { readonly id: string; readonly mac: string }, leases: Leases, call: CallOptions): Promise<string[]> {
+type AskGuest = (hypervisor: Hypervisor, guestId: string, call: CallOptions) => Promise<readonly InterfaceAddress[]>;
+
+/**
+ * IPv4 first, those of the guest's own network card before others; none that only the guest itself could use. `agent`: how,
+ * and whether, the agent is asked.
+ */
+export async function readGuestAddresses(hypervisor: Hypervisor, guest: { readonly id: string; readonly mac: string }, leases: Leases, call: CallOptions, agent: AskGuest = askAgent): Promise<string[]> {
   const leased = leases.get(guest.mac.toLowerCase());
   if (leased !== undefined && leased.length > 0) return inOrder(leased);
-  for (const source of ['agent', 'arp'] as const) {
-    const found = addressesOf(await hypervisor.domain.getInterfaceAddresses(guest.id, source, call).catch(unlessSilent([])), guest.mac);
+  for (const ask of [agent, askNeighbours]) {
+    const found = addressesOf(await ask(hypervisor, guest.id, call), guest.mac);
     if (found.length > 0) return inOrder(found);
   }
   return [];
+}
+
+/**
+ * Empty: there is no agent, or it says nothing. It is the guest's, so it is never waited for without a limit: that is set anew
+ * each time, because a guest that was elsewhere meanwhile has none again. A libvirt that knows of no limit is not asked.
+ */
+export async function askAgent(hypervisor: Hypervisor, guestId: string, call: CallOptions): Promise<readonly InterfaceAddress[]> {
+  try {
+    await hypervisor.domain.agentSetResponseTimeout(guestId, agentTimeoutSeconds, call);
+    return await hypervisor.domain.getInterfaceAddresses(guestId, 'agent', { ...call, timeoutMs: agentCallMs });
+  } catch (error) {
+    return unlessSilent([])(error);
+  }
+}
+
+async function askNeighbours(hypervisor: Hypervisor, guestId: string, call: CallOptions): Promise<readonly InterfaceAddress[]> {
+  return hypervisor.domain.getInterfaceAddresses(guestId, 'arp', call).catch(unlessSilent([]));
 }
 
 function addressesOf(interfaces: readonly InterfaceAddress[], mac: string): string[] {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { HostUnavailableError, LibvirtError } from '../../src/libvirt/errors.ts';
+import { errorCode, HostUnavailableError, LibvirtError } from '../../src/libvirt/errors.ts';
 import type { Hypervisor } from '../../src/libvirt/hypervisor.ts';
 import { openHypervisor } from '../../src/libvirt/open-hypervisor.ts';
 import type { Fault } from '../helpers/fake-libvirtd/faults.ts';
@@ -124,6 +124,29 @@ describe('calls', () => {
   it('refuse what cannot be sent without hurting the connection', async () => {
     await assert.rejects(host.domain.getState('not-a-uuid'), /not a UUID/);
     assert.equal(host.status.state, 'up');
+  });
+
+  it('press the power button by ACPI, and as the driver can where it knows of no choice', async () => {
+    const [, domain] = [...fake.domains.keys()];
+    const unknownFlag = { code: 8, message: "invalid argument: unsupported flags (0x1) in function testDomainReboot" };
+    const flagsSent = (): unknown[] => fake.requests.filter(({ procedure }) => procedure === 'DOMAIN_REBOOT').map(({ args }) => (args as { flags: number }).flags);
+    await host.domain.reboot(domain ?? '');
+    assert.deepEqual(flagsSent(), [1]);
+    fake.fail('DOMAIN_REBOOT', unknownFlag, { once: true });
+    await host.domain.reboot(domain ?? '');
+    assert.deepEqual(flagsSent(), [1, 1, 0]);
+  });
+
+  it('to a silent agent end when libvirt has waited as long as it was told', async () => {
+    const [uuid = ''] = fake.domains.keys();
+    fake.host.domain(uuid).agentIsSilent = true;
+    await assert.rejects(host.domain.getInterfaceAddresses(uuid, 'agent', { timeoutMs: 300 }), HostUnavailableError, 'nobody has told it');
+    await host.domain.agentSetResponseTimeout(uuid, 1);
+    const began = Date.now();
+    await assert.rejects(host.domain.getInterfaceAddresses(uuid, 'agent'), (error: unknown) => error instanceof LibvirtError && error.code === errorCode.agentUnresponsive);
+    assert.ok(Date.now() - began >= 990 && Date.now() - began < 2000);
+    fake.fail('DOMAIN_AGENT_SET_RESPONSE_TIMEOUT', { code: 39, domain: 7, message: 'unknown procedure: 420' });
+    await assert.rejects(host.domain.agentSetResponseTimeout(uuid, 1), /unknown procedure/);
   });
 
   it('are refused by name when the host wants SASL', async () => {

@@ -89,6 +89,8 @@ export const procedures = {
   CONNECT_GET_ALL_DOMAIN_STATS: procedure(344, struct({ doms: array(domain, listMax), stats: uint, flags }), struct({ records: array(domainStats, listMax) })),
   /** source 0 DHCP leases, 1 guest agent, 2 ARP table */
   DOMAIN_INTERFACE_ADDRESSES: procedure(353, struct({ dom: domain, source: uint, flags }), struct({ ifaces: array(domainInterface, 2048) })),
+  /** seconds; -2 without limit (as long as nobody sets one), -1 libvirt's default (5), 0 not at all. Since libvirt 5.10 */
+  DOMAIN_AGENT_SET_RESPONSE_TIMEOUT: procedure(420, struct({ dom: domain, timeout: int, flags }), struct({ result: int })),
 
   // domains: life
   DOMAIN_REBOOT: procedure(27, onDomainWithFlags, nothing),

@@ -6,6 +6,9 @@ import { find, findAll, readXml, textAt, type XmlElement } from '../../../src/li
 import { Counter, type Clock, type GuestLoad } from './counters.ts';
 import { refuse } from './errors.ts';
 
+/** VIR_DOMAIN_AGENT_RESPONSE_TIMEOUT_BLOCK */
+const waitForEver = -2;
+
 export const state = { running: 1, paused: 3, shutdown: 4, shutoff: 5, crashed: 6 } as const;
 
 /** What a definition says, as far as anybody asks. */
@@ -79,6 +82,10 @@ export class FakeDomain {
   readonly snapshots = new Map<string, string>();
   /** the guest does not react to the power button */
   ignoresAcpi = false;
+  /** its agent answers the greeting and nothing more */
+  agentIsSilent = false;
+  /** seconds that an answer of the agent is waited for; -2: without limit */
+  agentTimeoutSeconds: number = waitForEver;
   /** milliseconds from the power button to off */
   acpiDelayMs: number;
   readonly load: GuestLoad;
@@ -131,6 +138,14 @@ export class FakeDomain {
     this.job = undefined;
     this.incoming = false;
     if (this.defined !== null) this.live = this.defined;
+  }
+
+  /** Resolves when its agent has answered. Throws what libvirt says when the time for it is over. */
+  async awaitAgent(): Promise<void> {
+    if (!this.agentIsSilent) return;
+    const seconds = this.agentTimeoutSeconds;
+    await new Promise<void>((resolve) => { if (seconds !== waitForEver) setTimeout(resolve, seconds * 1000).unref(); });
+    throw refuse.agentTimeout();
   }
 
   setState(next: number, reason: number): void {

@@ -13,6 +13,7 @@ export const refuse = {
   noDomainNamed: (name: string) => new FakeError(42, from.qemu, `Domain not found: no domain with matching name '${name}'`),
   alreadyRunning: () => new FakeError(55, from.qemu, 'Requested operation is not valid: domain is already running'),
   notRunning: () => new FakeError(55, from.qemu, 'Requested operation is not valid: domain is not running'),
+  agentTimeout: () => new FakeError(86, from.qemu, 'Guest agent is not responding: Guest agent not available for now'),
   transient: () => new FakeError(55, from.qemu, 'Requested operation is not valid: cannot undefine transient domain'),
   noJob: () => new FakeError(55, from.qemu, 'Requested operation is not valid: no job is active on the domain'),
   jobActive: () => new FakeError(55, from.qemu, 'Requested operation is not valid: another migration job is already running for the domain'),

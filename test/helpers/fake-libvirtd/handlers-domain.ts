@@ -7,6 +7,9 @@ import type { FakeHost } from './host.ts';
 import { migrate } from './migration.ts';
 import type { Handlers } from './session.ts';
 
+/** VIR_DOMAIN_INTERFACE_ADDRESSES_SRC_AGENT */
+const fromAgent = 1;
+
 type Ref = { readonly uuid: string; readonly name: string; readonly id: number };
 
 export function domainHandlers(host: FakeHost): Handlers {
@@ -51,7 +54,15 @@ function inventory(host: FakeHost): Handlers {
     },
     DOMAIN_GET_XML_DESC: ({ dom, flags }) => ({ xml: host.domain(dom.uuid).toXml({ secure: (flags & 1) !== 0, inactive: (flags & 2) !== 0 }) }),
     DOMAIN_GET_METADATA: ({ dom, uri }) => ({ metadata: metadata(host.domain(dom.uuid), uri ?? '') }),
-    DOMAIN_INTERFACE_ADDRESSES: ({ dom }) => ({ ifaces: addresses(host, host.running(dom.uuid)) }),
+    DOMAIN_INTERFACE_ADDRESSES: async ({ dom, source }) => {
+      const domain = host.running(dom.uuid);
+      if (source === fromAgent) await domain.awaitAgent();
+      return { ifaces: addresses(host, domain) };
+    },
+    DOMAIN_AGENT_SET_RESPONSE_TIMEOUT: ({ dom, timeout }) => {
+      host.domain(dom.uuid).agentTimeoutSeconds = timeout;
+      return { result: 0 };
+    },
     DOMAIN_GET_AUTOSTART: ({ dom }) => ({ yes: host.domain(dom.uuid).autostart }),
     DOMAIN_GET_OS_TYPE: () => ({ type: 'hvm' }),
     DOMAIN_GET_MAX_VCPUS: ({ dom }) => ({ num: host.domain(dom.uuid).live.vcpus }),

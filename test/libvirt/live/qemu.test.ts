@@ -191,6 +191,13 @@ describe('libvirtd with QEMU', { skip: whyNoLibvirtd() }, () => {
     await host.storagePool.undefine('sub');
   });
 
+  it('limits an agent that may come, and presses the power button to reboot', async () => {
+    await host.domain.agentSetResponseTimeout(uuid, 2);
+    await assert.rejects(host.domain.getInterfaceAddresses(uuid, 'agent'), (error: unknown) => error instanceof LibvirtError && error.code === 86);
+    await host.domain.reboot(uuid);
+    assert.equal((await host.domain.getState(uuid)).state, 'running');
+  });
+
   it('ends, and has told all of it as events', async () => {
     await host.domain.reset(uuid);
     await host.domain.destroy(uuid);
