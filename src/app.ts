@@ -13,6 +13,7 @@ import { errorHandler } from './web/middleware/error-handler.ts';
 import { audited, checkAccess, limitChanges } from './web/middleware/guard.ts';
 import { requestContext } from './web/middleware/request-context.ts';
 import { requestLog } from './web/middleware/request-log.ts';
+import { createTurns } from './web/middleware/turns.ts';
 import { paths } from './web/paths.ts';
 import { allRoutes } from './web/routes.ts';
 import { saveBeforeRedirect, securityHeaders, sessionMiddleware } from './web/security.ts';
@@ -51,11 +52,13 @@ export function createApp(deps: WebDeps): Express {
   app.use(csrf.offer);
   // ids of ours are shorter and plainer; whatever else stands there is of nothing
   app.param('id', (_req, _res, next, id: string) => next(/^[\w.-]{1,64}$/.test(id) ? undefined : new AppError('not-found', say('errors.page-not-found'))));
+  const inTurn = createTurns(deps.config);
   for (const route of allRoutes(deps)) {
     // a visitor's request without a token leaves no trace in the audit log: it could be used to flood it
-    const recorded = [...(route.method === 'get' ? [] : [limitChanges(deps)]), audited(deps, route)];
+    const recorded = [...(route.method === 'get' ? [] : [limitChanges(deps, route)]), audited(deps, route)];
     const guards = route.access === 'visitor' ? [csrf.check, ...recorded] : [...recorded, checkAccess(route), csrf.check];
-    app[route.method](route.path, ...guards, route.handler);
+    // an event stream is no work, and a browser that is refused one does not ask again
+    app[route.method](route.path, ...(route.path === paths.events ? [...guards, route.handler] : [inTurn(guards, route.handler)]));
   }
   app.use((_req, _res, next) => next(new AppError('not-found', say('errors.page-not-found'))));
   app.use(errorHandler(deps.log));

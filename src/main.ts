@@ -36,6 +36,8 @@ const answerMs = 1000;
 async function main(config: Config): Promise<void> {
   const log = createLog(config.logLevel);
   const db = openDatabase(config.databaseUrls);
+  // connections of their own: pages that take long must not keep leases from being renewed, nor hosts from being polled
+  const pagesDb = openDatabase(config.databaseUrls);
   await migrate(db, { directory: migrationsDirectory, engine: config.databaseEngine, onFile: (name) => log.info({ name }, 'migrated') });
   await seedFlavours(db);
   await seedAlertRules(db, clock.now());
@@ -52,7 +54,7 @@ async function main(config: Config): Promise<void> {
   };
   const runner = createRunner(operations, { ownerId: portal.leaseOwner });
   let stopping = false;
-  const deps = { config, db, clock, log, operations, mailer, isStopping: () => stopping };
+  const deps = { config, db: pagesDb, clock, log, operations: { ...operations, db: pagesDb }, mailer, isStopping: () => stopping };
 
   // measured now, not while the first one waits for their login
   log.info({ cost: passwordCost() }, 'bcrypt cost chosen');
@@ -82,7 +84,7 @@ async function main(config: Config): Promise<void> {
     await updatePortalStopped(db, portal).catch((error: unknown) => log.warn({ err: error }, 'the end of this portal is not noted'));
     await hosts.close();
     mailer.close();
-    await db.close();
+    await Promise.all([pagesDb.close(), db.close()]);
     process.exit(0);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

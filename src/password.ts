@@ -79,8 +79,9 @@ async function makeDummyHash(): Promise<string> {
 }
 
 /**
- * Whether it is the password. Without a hash (no such user) the same work is done and the answer is no; so it is for a
- * password that could never have been set. Throws AppError too-many when more wait than can be served.
+ * Whether it is the password. Without a hash (no such user) the work of one made here is done and the answer is no; so it is for a
+ * password that could never have been set. One that was made elsewhere may take another time, which the caller has to hide. Throws
+ * AppError too-many when more wait than can be served.
  */
 export async function isPassword(password: string, hash: string | undefined): Promise<boolean> {
   const dummy = await (dummyHash ??= makeDummyHash());

@@ -12,7 +12,7 @@ import type { Database } from '../store/db.ts';
 import { selectOptionalHost } from '../store/hosts.ts';
 import { selectOptionalInstance } from '../store/instances.ts';
 import { closeCode, closeSocket, defaultLimits, joinScreen, type ProxyLimits } from './proxy.ts';
-import { liveSession, sessionOf, type LiveSession } from './session.ts';
+import { liveSession, sessionIdOf, type LiveSession } from './session.ts';
 import { redeemTicket, ticketInProtocols } from './tickets.ts';
 
 export interface ConsoleDeps {
@@ -26,11 +26,16 @@ export interface ConsoleLimits extends ProxyLimits {
   /** Screens open at once. Too small: a class cannot work; too big: one user's script takes all sockets. */
   readonly maxPerUser: number;
   readonly maxTotal: number;
+  /**
+   * Upgrades whose session is being looked up, apart from the screens: of a session that has ended the cookie is signed as well.
+   * Too small: a class that opens its screens together is refused; too big: a slow database is asked for strangers first.
+   */
+  readonly maxUnknown: number;
   /** how soon an open screen notices a logout, a deletion or a move */
   readonly recheckMs: number;
 }
 
-const defaults: ConsoleLimits = { ...defaultLimits, maxPerUser: 10, maxTotal: 500, recheckMs: 5000 };
+const defaults: ConsoleLimits = { ...defaultLimits, maxPerUser: 10, maxTotal: 500, maxUnknown: 100, recheckMs: 5000 };
 
 export const consoleSocketPath = '/console/ws';
 /** VNC's messages are small; only a pasted text is not. */
@@ -59,18 +64,27 @@ export function attachConsole(server: Server, deps: ConsoleDeps, over: Partial<C
   const limits = { ...defaults, ...over };
   const sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false, handleProtocols: () => 'binary' });
   const screens = new Set<Screen>();
-  const opening = new Map<Duplex, string | undefined>();
+  /** by the session's row id */
+  const unknown = new Map<Duplex, string>();
+  /** by the user's id */
+  const opening = new Map<Duplex, string>();
 
-  const openFor = (userId: string): number => [...screens].filter((screen) => screen.session.user.id === userId).length + [...opening.values()].filter((id) => id === userId).length;
+  const openFor = (userId: string): number => [...screens].filter((screen) => screen.session.user.id === userId).length + count(opening, userId);
 
   async function open(req: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     if (req.url?.split('?')[0] !== consoleSocketPath) throw new Refusal(404, 'no such socket');
     if (!isOwnOrigin(req, deps.config.publicUrl)) throw new Refusal(403, 'another origin');
-    if (screens.size + opening.size > limits.maxTotal) throw new Refusal(503, 'too many screens in all');
+    // without the database: strangers wait for nothing, and nobody waits for them
+    const sessionId = sessionIdOf(req, deps.config);
+    if (sessionId === undefined) throw new Refusal(401, 'no session');
+    if (count(unknown, sessionId) >= limits.maxPerUser) throw new Refusal(429, 'too many screens of this session');
+    if (unknown.size >= limits.maxUnknown) throw new Refusal(503, 'too many sessions to look up');
+    unknown.set(socket, sessionId);
     const now = deps.clock.now();
-    const session = await sessionOf(req, deps.db, now, deps.config);
+    const session = await liveSession(deps.db, sessionId, now).finally(() => unknown.delete(socket));
     if (session === undefined) throw new Refusal(401, 'no session');
     opening.set(socket, session.user.id);
+    if (screens.size + opening.size > limits.maxTotal) throw new Refusal(503, 'too many screens in all');
     if (openFor(session.user.id) > limits.maxPerUser) throw new Refusal(429, 'too many screens of this user');
     const { instance, target } = await admit(deps, session, ticketInProtocols(req.headers['sec-websocket-protocol']), now);
     if (socket.destroyed) return;
@@ -92,7 +106,6 @@ export function attachConsole(server: Server, deps: ConsoleDeps, over: Partial<C
 
   server.on('upgrade', (req, socket, head) => {
     socket.on('error', () => socket.destroy());
-    opening.set(socket, undefined);
     open(req, socket, head)
       .catch((error: unknown) => {
         const status = error instanceof Refusal ? error.status : 500;
@@ -111,6 +124,10 @@ export function attachConsole(server: Server, deps: ConsoleDeps, over: Partial<C
       }
     },
   };
+}
+
+function count(sockets: ReadonlyMap<Duplex, string>, owner: string): number {
+  return [...sockets.values()].filter((id) => id === owner).length;
 }
 
 /** Same origin as the page: by the Host that the browser named, or by the portal's public address behind a proxy. */

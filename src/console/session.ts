@@ -14,14 +14,14 @@ export interface LiveSession {
   readonly user: User;
 }
 
-/** The session of a request's cookie, when it is alive and somebody is logged in. */
-export async function sessionOf(req: IncomingMessage, db: Db, now: number, config: { readonly publicUrl: string; readonly sessionSecret: string }): Promise<LiveSession | undefined> {
+/** The row's id of the session that a request's cookie names; undefined: none that we signed. Whether it is alive, the database knows. */
+export function sessionIdOf(req: IncomingMessage, config: { readonly publicUrl: string; readonly sessionSecret: string }): string | undefined {
   const name = config.publicUrl.startsWith('https:') ? '__Host-session' : 'session';
   const sid = signedCookie(req.headers.cookie ?? '', name, config.sessionSecret);
-  return sid === undefined ? undefined : liveSession(db, sessionRowId(sid), now);
+  return sid === undefined ? undefined : sessionRowId(sid);
 }
 
-/** Asked again while a screen is open: logout, "sign out everywhere", a disabled account or a changed role end it. */
+/** A session when it is alive and somebody is logged in. Asked again while a screen is open: logout, "sign out everywhere", a disabled account or a changed role end it. */
 export async function liveSession(db: Db, id: string, now: number): Promise<LiveSession | undefined> {
   const row = await selectOptionalSession(db, id, now);
   if (row === undefined) return undefined;

@@ -13,6 +13,8 @@ export interface RateLimit {
 }
 
 export interface Spent {
+  /** the one that refused; without a refusal, the last */
+  readonly limit: RateLimit;
   readonly allowed: boolean;
   /** until the window ends */
   readonly remainingMs: number;
@@ -24,23 +26,33 @@ function keyOf(limit: RateLimit, subject: string): string {
 }
 
 /** Counts one try, however many arrive at once. */
-export async function spendPoint(db: Database, limit: RateLimit, subject: string, now: number): Promise<Spent> {
-  const key = keyOf(limit, subject);
-  const row = await db.transaction(async (tx) => {
-    // assignments run from left to right: `points` still sees the old `expire`
-    await tx.execute(
-      'INSERT INTO rate_limits (`key`, points, expire) VALUES (?, 1, ?) ON DUPLICATE KEY UPDATE points = IF(expire <= ?, 1, points + 1), expire = IF(expire <= ?, ?, expire)',
-      [key, now + limit.windowMs, now, now, now + limit.windowMs],
-    );
-    const [counted] = await tx.query<{ points: number; expire: number }>('SELECT points, expire FROM rate_limits WHERE `key` = ?', [key]);
-    return counted;
-  });
-  return { allowed: (row?.points ?? 0) <= limit.points, remainingMs: Math.max(0, (row?.expire ?? now) - now) };
+export function spendPoint(db: Database, limit: RateLimit, subject: string, now: number): Promise<Spent> {
+  return spendPoints(db, [limit], subject, now);
 }
 
-/** Takes one try back. */
-export async function refundPoint(db: Db, limit: RateLimit, subject: string): Promise<void> {
-  await db.execute('UPDATE rate_limits SET points = points - 1 WHERE `key` = ? AND points > 0', [keyOf(limit, subject)]);
+/** Counts one try under each limit; what one refuses is not counted under those after it. */
+export function spendPoints(db: Database, limits: readonly [RateLimit, ...RateLimit[]], subject: string, now: number): Promise<Spent> {
+  return db.transaction(async (tx) => {
+    let spent = await count(tx, limits[0], subject, now);
+    for (const limit of limits.slice(1)) if (spent.allowed) spent = await count(tx, limit, subject, now);
+    return spent;
+  });
+}
+
+async function count(tx: Db, limit: RateLimit, subject: string, now: number): Promise<Spent> {
+  const key = keyOf(limit, subject);
+  // assignments run from left to right: `points` still sees the old `expire`
+  await tx.execute(
+    'INSERT INTO rate_limits (`key`, points, expire) VALUES (?, 1, ?) ON DUPLICATE KEY UPDATE points = IF(expire <= ?, 1, points + 1), expire = IF(expire <= ?, ?, expire)',
+    [key, now + limit.windowMs, now, now, now + limit.windowMs],
+  );
+  const [row] = await tx.query<{ points: number; expire: number }>('SELECT points, expire FROM rate_limits WHERE `key` = ?', [key]);
+  return { limit, allowed: (row?.points ?? 0) <= limit.points, remainingMs: Math.max(0, (row?.expire ?? now) - now) };
+}
+
+/** Takes one try back under each limit. */
+export async function refundPoints(db: Db, limits: readonly RateLimit[], subject: string): Promise<void> {
+  await db.execute('UPDATE rate_limits SET points = points - 1 WHERE `key` IN (?) AND points > 0', [limits.map((limit) => keyOf(limit, subject))]);
 }
 
 /** Forgets all tries. */

@@ -13,6 +13,8 @@ export interface WebDeps {
   readonly log: Log;
   readonly operations: OperationDeps;
   readonly mailer: Mailer;
+  /** milliseconds before a wrong password is answered, where it is not the usual: tests do not wait */
+  readonly refusalMs?: number;
   /** the process ends soon: no new visitors, please */
   readonly isStopping?: () => boolean;
 }

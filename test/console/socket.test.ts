@@ -7,9 +7,11 @@ import { createServer, type AddressInfo, type Server, type Socket } from 'node:n
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { WebSocket } from 'ws';
-import { attachConsole, type AttachedConsole, type ConsoleLimits } from '../../src/console/attach.ts';
+import { attachConsole, type AttachedConsole, type ConsoleDeps, type ConsoleLimits } from '../../src/console/attach.ts';
 import { closeCode } from '../../src/console/proxy.ts';
 import type { Instance } from '../../src/model/instance.ts';
+import { sessionRowId } from '../../src/console/tickets.ts';
+import type { Database } from '../../src/store/db.ts';
 import { updateUserAccess } from '../../src/store/users.ts';
 import { startTestCloud, type TestCloud } from '../api/cloud.ts';
 import { loggedIn, makeUser } from '../helpers/accounts.ts';
@@ -60,9 +62,9 @@ const anInstance = (over: { readonly state?: 'running' | 'stopped'; readonly con
   makeInstance(cloud.portal.deps.db, cloud.user, { hostId }, { state: 'running', consolePort: (vnc.address() as AddressInfo).port, ...over });
 
 /** The socket on a server of its own, with limits that a test can wait for. */
-async function attach(limits: Partial<ConsoleLimits>): Promise<{ url: string; console: AttachedConsole }> {
+async function attach(limits: Partial<ConsoleLimits>, deps: ConsoleDeps = cloud.portal.deps): Promise<{ url: string; console: AttachedConsole }> {
   const server = createHttpServer();
-  const console = attachConsole(server, cloud.portal.deps, limits);
+  const console = attachConsole(server, deps, limits);
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   attached.push({
@@ -226,6 +228,63 @@ describe('is refused', () => {
     const admin = await loggedIn(cloud.portal, 'admin');
     await mustOpen({ as: admin, ticket: await ticketFor(admin), at: url, origin });
     assert.equal(await attempt({ as: admin, ticket: await ticketFor(admin), at: url, origin }), 503);
+  });
+});
+
+describe('while the database is slow', () => {
+  it('people without a session keep nobody out', async () => {
+    const { db } = cloud.portal.deps;
+    const gone = await loggedIn(cloud.portal, 'other');
+    const ended = `session=${gone.cookies.get('session')}`;
+    await gone.post('/logout');
+    const sid = /s(?:%3A|:)([^.]+)\./.exec(ended)?.[1] ?? '';
+    const looked: unknown[] = [];
+    let answer = (): void => undefined;
+    const slow = new Promise<void>((resolve) => { answer = resolve; });
+    const slowDb: Database = {
+      ...db,
+      async query(sql, params) {
+        if (sql.includes('FROM sessions')) looked.push(params?.[0]);
+        if (params?.[0] === sessionRowId(sid)) await slow;
+        return db.query(sql, params);
+      },
+    };
+    const { url } = await attach({ maxTotal: 3, maxUnknown: 12 }, { ...cloud.portal.deps, db: slowDb });
+    const strangers = await Promise.all(Array.from({ length: 500 }, (_, index) => attempt({ at: url, origin: url, ticket: 'x', ...(index % 2 === 0 ? {} : { cookie: `session=s:${index}.abc` }) })));
+    assert.deepEqual([...new Set(strangers)], [401]);
+    assert.deepEqual(looked, [], 'the database is not asked about them');
+    // signed, but of a session that has ended: that only the database knows
+    const waiting = Array.from({ length: 10 }, () => attempt({ at: url, origin: url, ticket: 'x', cookie: ended }));
+    while (looked.length < 10) await delay(10);
+    assert.equal(await attempt({ at: url, origin: url, ticket: 'x', cookie: ended }), 429);
+    await mustOpen({ as: client, ticket: await ticketFor(client), at: url, origin: url });
+    answer();
+    assert.deepEqual(new Set(await Promise.all(waiting)), new Set([401]));
+    assert.equal(await attempt({ at: url, origin: url, ticket: 'x', cookie: ended }), 401);
+  });
+
+  it('no more sessions are looked up at once than one portal takes', async () => {
+    const { db } = cloud.portal.deps;
+    let answer = (): void => undefined;
+    const slow = new Promise<void>((resolve) => { answer = resolve; });
+    let asked = 0;
+    const slowDb: Database = {
+      ...db,
+      async query(sql, params) {
+        if (sql.includes('FROM sessions')) {
+          asked++;
+          await slow;
+        }
+        return db.query(sql, params);
+      },
+    };
+    const { url } = await attach({ maxUnknown: 3 }, { ...cloud.portal.deps, db: slowDb });
+    const waiting = Array.from({ length: 3 }, () => attempt({ as: client, at: url, origin: url }));
+    while (asked < 3) await delay(10);
+    assert.equal(await attempt({ as: client, at: url, origin: url }), 503);
+    answer();
+    await Promise.all(waiting);
+    await mustOpen({ as: client, ticket: await ticketFor(client), at: url, origin: url });
   });
 });
 

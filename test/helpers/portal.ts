@@ -39,6 +39,8 @@ export interface TestPortalOptions {
   readonly log?: Log;
   /** run operations too (default true) */
   readonly runner?: boolean;
+  /** before a wrong password is answered (default 1) */
+  readonly refusalMs?: number;
 }
 
 export async function startTestPortal(options: TestPortalOptions = {}): Promise<TestPortal> {
@@ -64,7 +66,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     wake: () => runner?.wake(),
   };
   const runner = options.runner === false ? undefined : createRunner(operations, { ownerId: crypto.randomUUID() });
-  const deps: WebDeps = { config, db: database.db, clock, log, operations, mailer: createMailer(config.smtpUrl, config.mailFrom) };
+  const deps: WebDeps = { config, db: database.db, clock, log, operations, mailer: createMailer(config.smtpUrl, config.mailFrom), refusalMs: options.refusalMs ?? 1 };
   server.on('request', createApp(deps));
   const consoles = attachConsole(server, deps);
   runner?.start();

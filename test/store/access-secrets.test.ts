@@ -5,7 +5,7 @@ import { AppError } from '../../src/errors.ts';
 import { createApiToken, revokeToken, selectOptionalTokenUser, selectTokensByUser } from '../../src/store/api-tokens.ts';
 import { insertAudit, selectAuditActions, selectAuditPage, updateAudit, type AuditEntry } from '../../src/store/audit.ts';
 import { openDatabase } from '../../src/store/db.ts';
-import { clearPoints, purgeRateLimits, refundPoint, spendPoint } from '../../src/store/rate-limits.ts';
+import { clearPoints, purgeRateLimits, refundPoints, spendPoint, spendPoints } from '../../src/store/rate-limits.ts';
 import { claimPasswordLink, createPasswordLink, createSetupLink, purgeSetupLinks, selectOptionalSetupLink, setupLinkLifeMs, spendFirstAdminLinks } from '../../src/store/setup-links.ts';
 import { selectPasswordHash, selectUser, updateUserAccess } from '../../src/store/users.ts';
 import { makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
@@ -108,10 +108,24 @@ describe('counters of tries', () => {
     assert.equal((await spendPoint(db, { ...limit, name: 'other' }, '王', 61_000)).allowed, true);
   });
 
+  it('count under several limits until one refuses', async () => {
+    const { db } = database;
+    const [short, long] = [{ name: 'short', points: 2, windowMs: 1000 }, { name: 'long', points: 3, windowMs: 60_000 }] as const;
+    const spent = async (now: number): Promise<[string, boolean]> => {
+      const { limit: { name }, allowed } = await spendPoints(db, [short, long], '王', now);
+      return [name, allowed];
+    };
+    assert.deepEqual([await spent(1000), await spent(1000), await spent(1000)], [['long', true], ['long', true], ['short', false]]);
+    assert.deepEqual([await spent(2000), await spent(2000)], [['long', true], ['long', false]], 'what the first refused is not counted');
+    await refundPoints(db, [short, long], '王');
+    await refundPoints(db, [short, long], '王');
+    assert.deepEqual(await spent(2000), ['long', true]);
+  });
+
   it('take tries back, forget, and are purged', async () => {
     const { db } = database;
     for (let i = 0; i < 5; i++) await spendPoint(db, limit, 'back', 1000);
-    await refundPoint(db, limit, 'back');
+    await refundPoints(db, [limit], 'back');
     assert.equal((await spendPoint(db, limit, 'back', 1000)).allowed, true);
     assert.equal((await spendPoint(db, limit, 'back', 1000)).allowed, false);
     await clearPoints(db, limit, 'back');

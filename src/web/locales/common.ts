@@ -75,6 +75,7 @@ export const common = defineMessages({
   'errors.not-found': ['There is no such thing, or it is not yours.', '沒有此項目，或它不屬於您。'],
   'errors.page-not-found': ['There is no such page, or it is not yours.', '沒有這個頁面，或它不屬於您。'],
   'errors.bug': ['This is our fault, and it was written down. If you tell us, please give this reference: {{reference}}', '這是我們的錯誤，已記錄下來。聯絡我們時請提供此代碼：{{reference}}'],
+  'errors.too-many-at-once': ['Too much was asked for at once. Please try again in a moment.', '同時送出的要求過多，請稍候再試。'],
   'errors.database-unavailable': ['The database does not answer at the moment. Nothing was changed; try again in a few seconds.', '資料庫目前沒有回應。沒有任何變更，請稍候再試。'],
   'errors.back-home': ['Go to the top page', '回到首頁'],
   'errors.check-fields': ['Please look at the marked fields.', '請檢查標示的欄位。'],

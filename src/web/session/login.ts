@@ -1,8 +1,10 @@
 // One login for users and admins.
+import { setTimeout as delay } from 'node:timers/promises';
 import { contextOf } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { formText, parseForm } from '../forms.ts';
 import { AppError, say, type Sentence } from '../../errors.ts';
+import { refundPoints } from '../../store/rate-limits.ts';
 import { localPath } from '../local-path.ts';
 import { noteAudit } from '../middleware/guard.ts';
 import { paths } from '../paths.ts';
@@ -10,8 +12,16 @@ import type { Route } from '../routes.ts';
 import { render } from '../views.ts';
 import { authenticate } from './authenticate.ts';
 import { beginSession, endSession } from './begin.ts';
+import { deviceOf, rememberDevice } from './device.ts';
 import { loginForm } from './forms.ts';
+import { networkOf, visitorChanges } from './limits.ts';
 import type { Request, Response } from 'express';
+
+/**
+ * A wrong name or password is answered after this time or a multiple of it. An account's hash may be of another portal's cost, or of
+ * an older one's, and takes another time than none. Shorter than a hash takes: that shows; longer: who mistyped waits.
+ */
+const refusalMs = 1250;
 
 export const showLogin: Route['handler'] = async (req, res) => {
   const next = localPath(req.query['next'], paths.home);
@@ -21,6 +31,7 @@ export const showLogin: Route['handler'] = async (req, res) => {
 
 export function logIn(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
+    const began = performance.now();
     const typed = formText(req.body);
     const next = localPath(typed['next'], paths.home);
     const form = parseForm(loginForm, req.body);
@@ -28,12 +39,21 @@ export function logIn(deps: WebDeps): Route['handler'] {
     const name = form.value.name.toLowerCase();
     noteAudit(req, { target: name });
     const refuse = (sentence: Sentence, status: number): Promise<void> => renderLogin(req, res, { name: form.value.name, next }, { _: sentence }, status);
-    const user = await authenticate(deps.db, name, form.value.password, contextOf(req).ip, deps.clock.now()).catch((error: unknown) => {
+    const { user: before, ip } = contextOf(req);
+    const device = deviceOf(deps.config, req);
+    const user = await authenticate(deps.db, { name, password: form.value.password, ip, device }, deps.clock.now()).catch((error: unknown) => {
       if (error instanceof AppError && error.kind === 'forbidden') return error;
       throw error;
     });
-    if (user === undefined) return refuse(say('session.wrong'), 401);
+    if (user === undefined) {
+      const everyMs = deps.refusalMs ?? refusalMs;
+      await delay(everyMs - ((performance.now() - began) % everyMs));
+      return refuse(say('session.wrong'), 401);
+    }
     if (user instanceof AppError) return refuse(user.sentence, 403);
+    // one of a class that logs in every day, and no stranger's try
+    if (before === undefined && device === undefined) await refundPoints(deps.db, visitorChanges, networkOf(ip));
+    rememberDevice(deps.config, req, user);
     await beginSession(req, user);
     res.redirect(303, next);
   };

@@ -12,6 +12,7 @@ import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { render } from '../views.ts';
 import { beginSession } from './begin.ts';
+import { rememberDevice } from './device.ts';
 import { newPasswordFields, registerForm } from './forms.ts';
 import { limits, networkOf, spend } from './limits.ts';
 
@@ -40,7 +41,9 @@ export function register(deps: WebDeps): Route['handler'] {
     const made = await insertUser(deps.db, { id, name, displayName, email, passwordHash, role: 'user', state, language: null, createdAt: deps.clock.now() });
     if (!made) return renderRegister(req, res, text, { name: say('account.name-taken') }, 422);
     if (state === 'active') {
-      await beginSession(req, await selectUser(deps.db, id));
+      const user = await selectUser(deps.db, id);
+      rememberDevice(deps.config, req, user);
+      await beginSession(req, user);
       flash(req, 'success', say('session.registered'));
     } else {
       flash(req, 'info', say('session.registered-pending'));
