@@ -18,7 +18,7 @@ import { selectOptionalUser } from '../store/users.ts';
 import { selectOptionalWebhookTarget, selectWebhookSecret } from '../store/webhook-targets.ts';
 import type { DigestContent } from '../operations/digest.ts';
 import type { IncidentsContent } from '../operations/incidents.ts';
-import { postWebhook } from './webhook.ts';
+import { networkReason, postWebhook } from './webhook.ts';
 import { digestLetter, incidentsBody, incidentsLetter, testBody, testLetter, type Frame } from './words.ts';
 
 export interface NotifyDeps {
@@ -82,7 +82,7 @@ function pauseMsAfter({ notification }: DueDelivery, attempts: number): number |
 /** In words for the history; a mail server's own are its reason. */
 export function deliveryError(error: unknown): Sentence {
   if (error instanceof AppError) return error.sentence;
-  return say('alerts.delivery.no-answer', { reason: (error instanceof Error ? error.message : String(error)).slice(0, 200) });
+  return say('alerts.delivery.no-answer', { reason: networkReason(error) });
 }
 
 async function send(deps: NotifyDeps, delivery: DueDelivery): Promise<void> {

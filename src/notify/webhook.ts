@@ -36,18 +36,34 @@ export async function postWebhook(target: { readonly url: string; readonly secre
       'webhook-signature': signWebhook(target.secret, message, timestamp),
     },
   }).catch((cause: unknown) => {
-    throw new AppError('host-unavailable', say('alerts.delivery.no-answer', { reason: reasonOf(cause) }), { cause });
+    throw new AppError('host-unavailable', say('alerts.delivery.no-answer', { reason: networkReason(cause) }), { cause });
   });
   await response.body?.cancel().catch(() => undefined);
   if (response.status >= 300 && response.status < 400) throw new AppError('host-unavailable', say('alerts.delivery.redirected', { status: response.status }));
   if (!response.ok) throw new AppError('host-unavailable', say('alerts.delivery.refused', { status: response.status }));
 }
 
-/** undici's own words are "fetch failed"; what happened is its cause. */
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  const { cause } = error;
-  if (cause instanceof Error && cause.message !== '') return cause.message.slice(0, 200);
-  if (cause instanceof Error && 'code' in cause) return String(cause.code);
-  return error.message.slice(0, 200);
+/** In this order: a timeout of the connection names the socket too. */
+const reasons: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, 'refused'],
+  [/ENOTFOUND|EAI_AGAIN|EDNS/, 'unknown-name'],
+  [/TimeoutError|TIMEDOUT|_TIMEOUT/, 'timed-out'],
+  [/EHOSTUNREACH|ENETUNREACH|EHOSTDOWN/, 'unreachable'],
+  [/bad port/, 'bad-port'],
+  [/ALTNAME_INVALID/, 'certificate-name'],
+  [/CERT_HAS_EXPIRED|certificate has expired/, 'certificate-expired'],
+  [/SELF_SIGNED|UNABLE_TO_|self.signed certificate|unable to (?:verify|get)/i, 'certificate-untrusted'],
+  [/wrong.version.number|packet length too long|EPROTO/i, 'not-tls'],
+  [/ECONNRESET|EPIPE|UND_ERR_SOCKET/, 'cut-off'],
+  [/SMTP_URL is not set/, 'no-mail-server'],
+];
+
+/** Why a connection failed: common reasons as `$key` for the reader's language, others in the system's own words. A mail server's answer is always its own. */
+export function networkReason(error: unknown): string {
+  if (!(error instanceof Error)) return String(error).slice(0, 200);
+  // undici's own words are "fetch failed"; what happened is its cause
+  const happened = error.cause instanceof Error ? error.cause : error;
+  const code = 'code' in happened ? String(happened.code) : '';
+  const kind = 'responseCode' in error ? undefined : reasons.find(([pattern]) => pattern.test(`${happened.name} ${code} ${happened.message}`))?.[1];
+  return kind === undefined ? (happened.message || code || error.message).slice(0, 200) : `$alerts.delivery.reason.${kind}`;
 }

@@ -8,8 +8,9 @@ import { createLog } from '../../src/log.ts';
 import { createMailer, type Mailer } from '../../src/mail.ts';
 import { defaultRules, type AlertRule } from '../../src/model/alert-rule.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
+import { languages } from '../../src/model/user.ts';
 import { deliverDue, sendTest, type NotifyDeps } from '../../src/notify/deliver.ts';
-import { createWebhookSecrets, newWebhookSecret } from '../../src/notify/webhook.ts';
+import { createWebhookSecrets, networkReason, newWebhookSecret, postWebhook } from '../../src/notify/webhook.ts';
 import { evaluateAlerts } from '../../src/operations/incidents.ts';
 import { sendDigest } from '../../src/jobs/send-digest.ts';
 import { insertAlertRule } from '../../src/store/alert-rules.ts';
@@ -17,6 +18,7 @@ import { insertIncidents } from '../../src/store/incidents.ts';
 import { selectDeliveriesPage } from '../../src/store/notifications.ts';
 import { updateSettings } from '../../src/store/settings.ts';
 import { insertWebhookTarget } from '../../src/store/webhook-targets.ts';
+import { translator } from '../../src/web/locales/index.ts';
 import { makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 import { fillCloud, type FilledCloud } from '../helpers/filled-cloud.ts';
@@ -189,10 +191,31 @@ describe('a webhook', () => {
   });
 
   it('that nobody answers, or not in time, fails with the reason', async () => {
-    const { postWebhook } = await import('../../src/notify/webhook.ts');
-    await assert.rejects(postWebhook({ url: 'http://127.0.0.1:9/', secret }, { id: 'x', body: '{}' }, now), /alerts\.delivery\.no-answer.*ECONNREFUSED|bad port/);
+    await assert.rejects(postWebhook({ url: 'http://127.0.0.1:9/', secret }, { id: 'x', body: '{}' }, now), /alerts\.delivery\.no-answer.*reason\.bad-port/);
     receiver.answer('never');
-    await assert.rejects(postWebhook({ url: receiver.url, secret }, { id: 'x', body: '{}' }, now, { timeoutMs: 100 }), /alerts\.delivery\.no-answer.*timeout/);
+    await assert.rejects(postWebhook({ url: receiver.url, secret }, { id: 'x', body: '{}' }, now, { timeoutMs: 100 }), /alerts\.delivery\.no-answer.*reason\.timed-out/);
+    const closed = await startReceiver();
+    await closed.close();
+    await assert.rejects(postWebhook({ url: closed.url, secret }, { id: 'x', body: '{}' }, now), /reason\.refused/);
+    await assert.rejects(postWebhook({ url: 'http://no-such-name.invalid/', secret }, { id: 'x', body: '{}' }, now), /reason\.unknown-name/);
+    await assert.rejects(postWebhook({ url: receiver.url.replace('http:', 'https:'), secret }, { id: 'x', body: '{}' }, now), /reason\.(?:not-tls|cut-off)/);
+  });
+
+  for (const [code, message, kind] of [
+    ['ERR_TLS_CERT_ALTNAME_INVALID', 'Hostname/IP does not match certificate\'s altnames', 'certificate-name'], ['CERT_HAS_EXPIRED', 'certificate has expired', 'certificate-expired'],
+    ['DEPTH_ZERO_SELF_SIGNED_CERT', 'self-signed certificate', 'certificate-untrusted'], ['UNABLE_TO_VERIFY_LEAF_SIGNATURE', 'unable to verify the first certificate', 'certificate-untrusted'],
+    ['UND_ERR_CONNECT_TIMEOUT', 'Connect Timeout Error', 'timed-out'], ['EDNS', 'getaddrinfo EAI_AGAIN mail', 'unknown-name'], ['ESOCKET', 'connect ECONNREFUSED 127.0.0.1:25', 'refused'],
+  ] as const) {
+    it(`says ${kind} of ${code} in both languages`, () => {
+      const reason = networkReason(new TypeError('fetch failed', { cause: Object.assign(new Error(message), { code }) }));
+      assert.equal(reason, `$alerts.delivery.reason.${kind}`);
+      for (const language of languages) assert.notEqual(translator(language)(reason.slice(1)), reason.slice(1));
+    });
+  }
+
+  it('keeps what it does not know, and a mail server’s own answer, in their own words', () => {
+    assert.equal(networkReason(new Error('something new')), 'something new');
+    assert.equal(networkReason(Object.assign(new Error('450 self-signed certificate seen before'), { responseCode: 450 })), '450 self-signed certificate seen before');
   });
 });
 

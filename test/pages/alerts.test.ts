@@ -7,10 +7,13 @@ import { insertAlertRule, selectAlertRules } from '../../src/store/alert-rules.t
 import { selectIncidentsPage } from '../../src/store/incidents.ts';
 import { insertHostSamples, insertPoolSamples } from '../../src/store/samples.ts';
 import { selectHosts } from '../../src/store/hosts.ts';
+import { insertNotification, selectDeliveriesPage } from '../../src/store/notifications.ts';
 import { selectSettings } from '../../src/store/settings.ts';
-import { selectWebhookTargets } from '../../src/store/webhook-targets.ts';
+import { insertWebhookTarget, selectWebhookTargets, updateWebhookTarget } from '../../src/store/webhook-targets.ts';
 import { auditSettled, loggedIn, makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
 import { fillCloud, type FilledCloud } from '../helpers/filled-cloud.ts';
+import { formFields } from '../helpers/form.ts';
+import { assertHides, assertShows } from '../helpers/page-text.ts';
 import type { Client, TestPortal } from '../helpers/portal.ts';
 import { startTestPortal } from '../helpers/portal.ts';
 import { startSmtp, type TestSmtp } from '../helpers/smtp.ts';
@@ -69,6 +72,8 @@ describe('incidents', () => {
     assert.equal((await other.post(`${path}/acknowledge`, { note: 'me too' })).status, 409);
     const page = (await admin.get(path)).text;
     assert.match(page, /acknowledged[\s\S]*Acknowledged · admin[\s\S]*I am on my way/);
+    assertShows(page, /A notification was queued for administrators and receivers · <a href="\/admin\/alerts\/deliveries">/);
+    assertShows((await other.get(path)).text, /給管理員與接收端的通知已排入佇列/);
     assert.match((await admin.get('/admin/alerts')).text, /4 open, 1 acknowledged/);
     assert.equal((await admin.post(`${path}/acknowledge`, { note: 'x'.repeat(501) })).status, 422);
     assert.equal((await admin.post('/admin/alerts/incidents/no-such/acknowledge')).status, 404);
@@ -112,7 +117,22 @@ describe('rules', () => {
     assert.equal((await selectAlertRules(db)).length, 1, 'nothing was saved');
   });
 
-  it('are made, changed, switched and deleted; of two admins the second is refused', async () => {
+  it('that are wrong are not shown: a preview says why', async () => {
+    const fragment = async (client: Client, wrong: object): Promise<string> => {
+      const body = new URLSearchParams({ ...form, ...wrong, _csrf: client.csrfToken });
+      const response = await client.request('/admin/alerts/rules/preview', { method: 'POST', headers: { 'x-fragment': 'preview' }, body });
+      assert.equal(response.status, 200);
+      return response.text();
+    };
+    await Promise.all([admin.get('/about'), other.get('/about')]);
+    const english = await fragment(admin, { limit: '120', scope: 'no-such-pool' });
+    assertShows(english, /Limit: [^<]*100/);
+    assertShows(english, /Only these: There is nothing called no-such-pool/);
+    assertShows(await fragment(other, { limit: '120' }), /請先修正[\s\S]*門檻: [^<]*100/);
+    assertHides(await fragment(admin, {}), /put right/);
+  });
+
+  it('are made, changed, switched and deleted; of two admins the second is asked', async () => {
     const { db } = portal.deps;
     assert.equal((await admin.post('/admin/alerts/rules', { ...form, name: 'Nearly full', scope: 'default', quietFrom: '22:00', quietUntil: '07:00' })).status, 303);
     const made = (await selectAlertRules(db)).find(({ name }) => name === 'Nearly full');
@@ -121,16 +141,37 @@ describe('rules', () => {
     const path = `/admin/alerts/rules/${made.id}`;
     assert.match((await admin.get(path)).text, /value="80"[\s\S]*>default<\/textarea>[\s\S]*value="22:00"/);
     assert.equal((await admin.post(path, { ...form, limit: '85', version: String(made.updatedAt) })).status, 303);
-    assert.equal((await other.post(path, { ...form, limit: '95', version: String(made.updatedAt) })).status, 409);
+    const asked = await other.post(path, { ...form, limit: '95', severity: 'critical', version: String(made.updatedAt) });
+    assert.equal(asked.status, 409);
+    assertShows(asked.text, /value="95"[\s\S]*目前的值：85/);
+    assertShows(asked.text, /value="critical" selected[\s\S]*目前的值：警告/);
+    assert.equal(asked.text.match(/目前的值：/g)?.length, 2, 'only where the two differ');
+    const again = formFields(asked.text, /<form [^>]*id="rule-form"/);
+    assert.equal((await other.post(path, again)).status, 303, 'saved once more it takes the place');
+    assert.equal((await selectAlertRules(db)).find(({ id }) => id === made.id)?.limit, 95);
     await admin.post(`${path}/switch`, { enabled: '' });
     assert.equal((await selectAlertRules(db)).find(({ id }) => id === made.id)?.enabled, false);
+    assertShows((await admin.get(path)).text, new RegExp(`<a [^>]*href="${path}/delete"`));
+    const confirm = await admin.get(`${path}/delete`);
+    assertShows(confirm.text, /Delete the rule [^<]*\?[\s\S]*open incidents end: 0/);
+    assert.ok((await selectAlertRules(db)).some(({ id }) => id === made.id), 'asking deletes nothing');
     assert.equal((await admin.post(`${path}/delete`)).status, 303);
-    assert.equal((await admin.get(path)).status, 404);
-    assert.deepEqual((await audit()).filter(({ action }) => action.startsWith('alert-rule')).map(({ action, result }) => `${action} ${result}`), ['alert-rule.create ok', 'alert-rule.change ok', 'alert-rule.change refused', 'alert-rule.change ok', 'alert-rule.delete ok']);
+    for (const gone of [path, `${path}/delete`]) assert.equal((await admin.get(gone)).status, 404);
+    assert.deepEqual((await audit()).filter(({ action }) => action.startsWith('alert-rule')).map(({ action, result }) => `${action} ${result}`), ['alert-rule.create ok', 'alert-rule.change ok', 'alert-rule.change refused', 'alert-rule.change ok', 'alert-rule.change ok', 'alert-rule.delete ok']);
+  });
+
+  it('that many switch at once answer each with a sentence', async () => {
+    const [rule] = await selectAlertRules(portal.deps.db);
+    assert.ok(rule);
+    const answers = await Promise.all(Array.from({ length: 12 }, (_, i) => (i % 2 === 0 ? admin : other).post(`/admin/alerts/rules/${rule.id}/switch`, { enabled: i % 3 === 0 ? 'on' : '' })));
+    assert.deepEqual([...new Set(answers.map(({ status, location }) => `${status} ${location}`))], ['303 /admin/alerts/rules']);
+    await Promise.all([admin.get('/admin/alerts/rules'), other.get('/admin/alerts/rules')]);
+    await admin.post(`/admin/alerts/rules/${rule.id}/switch`, { enabled: 'on' });
+    assertShows((await admin.get('/admin/alerts/rules')).text, /Saved/);
   });
 
   for (const [wrong, words] of [
-    [{ limit: '' }, 'required'], [{ clear: '90' }, 'not be above the limit'], [{ direction: 'below', clear: '70' }, 'not be below the limit'], [{ holdMinutes: '-1' }, 'at least 0'],
+    [{ limit: '' }, 'required'], [{ limit: '100.5' }, '100'], [{ condition: 'instance.cpu', clear: '101' }, '100'], [{ clear: '90' }, 'not be above the limit'], [{ direction: 'below', clear: '70' }, 'not be below the limit'], [{ holdMinutes: '-1' }, 'at least 0'],
     [{ scope: 'default\nno-such-pool' }, 'nothing called no-such-pool'], [{ scope: '儲存池' }, 'nothing called 儲存池'], [{ quietFrom: '22:00' }, 'required'], [{ quietFrom: '9', quietUntil: '10:00' }, 'time of day'], [{ severity: 'x' }, 'choices'],
   ] as const) {
     it(`are refused with ${JSON.stringify(wrong)}, and what was typed stays`, async () => {
@@ -141,6 +182,15 @@ describe('rules', () => {
       if (words !== 'required' && words !== 'at least 0' && words !== 'choices') assert.ok(answer.text.includes(words), words);
     });
   }
+
+  it('are told all that is wrong with them at once', async () => {
+    const { text, status } = await admin.post('/admin/alerts/rules', { ...form, clear: '90', holdMinutes: '', scope: 'no-such-pool', quietFrom: '22:00' });
+    assert.equal(status, 422);
+    for (const field of ['clear', 'holdMinutes', 'scope', 'quietUntil']) assertShows(text, new RegExp(`id="field-${field}-error"`));
+    assertShows(text, /First this must be put right[\s\S]*For at least:/);
+    const beyond = await admin.post('/admin/alerts/rules/preview', { ...form, condition: 'instance.disk-read', limit: '500', clear: '400' });
+    assert.equal(beyond.status, 200, 'only a share ends at 100');
+  });
 
   it('of every condition have a form', async () => {
     const chooser = (await admin.get('/admin/alerts/rules/new')).text;
@@ -172,12 +222,17 @@ describe('receivers', () => {
   it('are tested, with the result on the page and in the history', async () => {
     const [target] = await selectWebhookTargets(portal.deps.db);
     assert.equal((await admin.post(`/admin/alerts/targets/${target?.id}/test`)).status, 303);
-    assert.match((await admin.get('/admin/alerts/targets')).text, /The test was taken by chat/);
+    const taken = (await admin.get('/admin/alerts/targets')).text;
+    assertShows(taken, /The test was taken by chat/);
+    assertShows(taken, /text-success[\s\S]*delivered <time/);
     const [hook] = receiver.received;
     assert.ok(hook && signatureHolds(hook, secret));
     receiver.answer(500);
     await admin.post(`/admin/alerts/targets/${target?.id}/test`);
-    assert.match((await admin.get('/admin/alerts/targets')).text, /answered with status 500/);
+    assertShows((await admin.get('/admin/alerts/targets')).text, /The test did not arrive at chat\. The receiver answered with status 500/);
+    const unwell = (await admin.get('/admin/alerts/targets')).text;
+    assertShows(unwell, /text-danger[\s\S]*failed <time[\s\S]*<\/time>\s+· The receiver answered with status 500/);
+    assertShows((await other.get('/admin/alerts/targets')).text, /傳送失敗 <time[\s\S]*<\/time>\s+· 接收端回覆狀態碼 500/);
     const history = (await admin.get('/admin/alerts/deliveries')).text;
     assert.match(history, /given up[\s\S]*answered with status 500[\s\S]*delivered/);
     assert.doesNotMatch(history, /words of the receiver/, 'what it answers is not shown: it could be anything that the portal reaches');
@@ -204,7 +259,7 @@ describe('receivers', () => {
     assert.match(smtp.received[0]?.words ?? '', /測試訊息/);
     smtp.refuse('550 not today');
     await admin.post('/admin/alerts/test-mail');
-    assert.match((await admin.get('/admin/alerts/targets')).text, /No answer: .*not today/);
+    assert.match((await admin.get('/admin/alerts/targets')).text, /The test did not arrive at admin@example\.org\. No answer: .*not today/);
     smtp.refuse(undefined);
   });
 
@@ -212,8 +267,16 @@ describe('receivers', () => {
     const [target] = await selectWebhookTargets(portal.deps.db);
     assert.equal((await admin.post(`/admin/alerts/targets/${target?.id}`, { ...form, name: 'pager', url: 'https://example.org/x' })).status, 303);
     assert.deepEqual((await selectWebhookTargets(portal.deps.db)).map(({ name, url }) => [name, url]), [['pager', 'https://example.org/x']]);
-    await admin.post(`/admin/alerts/targets/${target?.id}/delete`);
-    assert.equal((await selectWebhookTargets(portal.deps.db)).length, 0);
+    const { db } = portal.deps;
+    const path = `/admin/alerts/targets/${target?.id}`;
+    await insertNotification(db, { id: crypto.randomUUID(), kind: 'incidents', at: Date.now() + 60_000, content: { groups: [] } }, [{ kind: 'webhook', id: target?.id ?? '' }]);
+    const waiting = async (): Promise<number> => (await selectDeliveriesPage(db, { state: 'queued' }, 100, 0)).deliveries.filter(({ target: { id } }) => id === target?.id).length;
+    assertShows((await admin.get(path)).text, new RegExp(`<a [^>]*href="${path}/delete"`));
+    assertShows((await admin.get(`${path}/delete`)).text, /Delete the webhook pager\?[\s\S]*wait for it are dropped: 1/);
+    assert.deepEqual([(await selectWebhookTargets(db)).length, await waiting()], [1, 1], 'asking deletes nothing');
+    await admin.post(`${path}/delete`);
+    assert.deepEqual([(await selectWebhookTargets(db)).length, await waiting()], [0, 0]);
+    assert.equal((await admin.get(`${path}/delete`)).status, 404);
     assert.ok((await audit()).every(({ detail, target: name }) => !/whsec_|\/hook|\/x/.test(`${detail}${name}`)), 'nor the path of an address, which many chats take for a password');
   });
 });
@@ -227,5 +290,24 @@ describe('settings', () => {
     }
     assert.equal((await admin.post('/admin/alerts/settings', form)).status, 303);
     assert.deepEqual((await selectSettings(portal.deps.db)).alerts, { mailSeverity: 'critical', mailResolved: false, notificationsPerHour: 6, calmMinutes: 15, digest: 'always', digestAt: '07:30', timeZone: 'Asia/Taipei' });
+  });
+});
+
+describe('without a mail server', () => {
+  it('and without a receiver that is on, the pages say that nobody is notified', async () => {
+    const silent = await startTestPortal({ runner: false });
+    try {
+      await makeFirstAdmin(silent.deps.db);
+      const client = await loggedIn(silent, 'admin');
+      const pages = ['/admin/alerts', '/admin/alerts/rules'];
+      const target = { id: crypto.randomUUID(), name: 'chat', url: 'https://example.org/', enabled: false, minSeverity: 'info' as const, resolved: true, updatedAt: 0 };
+      await insertWebhookTarget(silent.deps.db, target, Buffer.from('sealed'), 1);
+      for (const path of pages) assertShows((await client.get(path)).text, /Nobody is notified: there is no mail server and no receiver\. <a [^>]*href="\/admin\/alerts\/targets"/);
+      await updateWebhookTarget(silent.deps.db, { ...target, enabled: true }, 2);
+      for (const path of pages) assertHides((await client.get(path)).text, /Nobody is notified/);
+    } finally {
+      await silent.close();
+    }
+    assertHides((await admin.get('/admin/alerts')).text, /Nobody is notified/);
   });
 });

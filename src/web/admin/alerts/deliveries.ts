@@ -1,10 +1,12 @@
 // What was sent to whom, what failed and why; and a test mail to oneself.
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
-import { AppError, say } from '../../../errors.ts';
-import { deliveryStates } from '../../../model/notification.ts';
+import { AppError, say, type Sentence } from '../../../errors.ts';
+import { deliveryStates, retryAfterMs } from '../../../model/notification.ts';
 import { sendTest, type NotifyDeps } from '../../../notify/deliver.ts';
-import { selectDeliveriesPage, updateDeliveryAgain } from '../../../store/notifications.ts';
-import { contextOf, currentUser, flash } from '../../context.ts';
+import type { Db } from '../../../store/db.ts';
+import { claimDelivery, selectDeliveriesPage, updateDeliveryAgain, updateDeliveryFailed, type Delivery } from '../../../store/notifications.ts';
+import { contextOf, currentUser, flash, type Flash } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
 import { noteAudit } from '../../middleware/guard.ts';
 import { paths } from '../../paths.ts';
@@ -39,7 +41,49 @@ export function testMail(notify: NotifyDeps): Route['handler'] {
     const user = currentUser(req);
     noteAudit(req, { target: user.email });
     const failure = await sendTest(notify, { kind: 'mail', id: user.id });
-    flash(req, failure === undefined ? 'success' : 'error', failure ?? say('alerts.test-sent', { name: user.email }));
+    flash(req, ...testAnswer(user.email, failure && contextOf(req).say(failure)));
     res.redirect(303, `${paths.adminPage('alerts')}/targets`);
   };
+}
+
+/** `failure`: why it was not taken, in the reader's words: a sentence cannot hold another one with parameters of its own. */
+export function testAnswer(name: string, failure: string | undefined): [Flash['kind'], Sentence] {
+  return failure === undefined ? ['success', say('alerts.test-sent', { name })] : ['error', say('alerts.test-failed', { name, reason: failure })];
+}
+
+export interface Outcome { readonly at: number; readonly name: string; /** null: it was delivered */ readonly error: Sentence | null }
+/** The newest of them: who got nothing in so many has no last delivery worth showing. */
+const looked = 500;
+
+/** What came of the last attempt at each receiver, by its id; all mails together as 'mail'. */
+export async function lastOutcomes(db: Db): Promise<Map<string, Outcome>> {
+  const last = new Map<string, Outcome>();
+  for (const delivery of (await selectDeliveriesPage(db, {}, looked, 0)).deliveries) {
+    const at = triedAt(delivery);
+    const key = delivery.target.kind === 'mail' ? 'mail' : delivery.target.id;
+    if (at !== undefined && at > (last.get(key)?.at ?? 0)) last.set(key, { at, name: delivery.targetName, error: delivery.error });
+  }
+  return last;
+}
+
+/** One that waits after a failure was tried that long before its next turn. undefined: nothing has come of it yet. */
+function triedAt({ endedAt, error, attempts, runAfter }: Delivery): number | undefined {
+  const pauseMs = retryAfterMs(attempts);
+  return endedAt ?? (error === null || pauseMs === undefined ? undefined : runAfter - pauseMs);
+}
+
+export async function waitingFor(db: Db, webhookId: string): Promise<Delivery[]> {
+  const { deliveries } = await selectDeliveriesPage(db, { state: 'queued' }, looked, 0);
+  return deliveries.filter(({ target }) => target.kind === 'webhook' && target.id === webhookId);
+}
+
+/** Of a receiver that is gone. One that a portal is sending at this moment is left to it: it finds no receiver at the next attempt. */
+export async function dropWaiting({ db, clock }: WebDeps, webhookId: string): Promise<void> {
+  const owner = randomUUID();
+  for (const { id } of await waitingFor(db, webhookId)) {
+    const now = clock.now();
+    // only what is due can be taken
+    await updateDeliveryAgain(db, id, now);
+    if (await claimDelivery(db, id, owner, now, 60_000)) await updateDeliveryFailed(db, id, owner, say('alerts.delivery.no-receiver'), null, now);
+  }
 }

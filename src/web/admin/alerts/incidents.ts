@@ -16,6 +16,7 @@ import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { render } from '../../views.ts';
 import { itemId } from '../item-id.ts';
+import { tellsNobody } from './targets.ts';
 
 const here = paths.adminPage('alerts');
 const pageSize = 50;
@@ -32,8 +33,8 @@ const noteForm = z.object({ note: text({ max: noteLength }), next: z.string().de
 export function listOpen(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const { page } = listQuery.parse(req.query);
-    const [{ incidents, total }, counts] = await Promise.all([selectIncidentsPage(deps.db, { states: ['open', 'acknowledged'] }, pageSize, (page - 1) * pageSize, 'urgency'), countIncidents(deps.db)]);
-    await render(req, res, 'admin/alerts/open', { title: contextOf(req).t('alerts.title'), counts, page, pageSize, total, base: `${here}?`, ...(await withNames(deps, incidents)), groups: groupsOf(incidents), manyWords, refreshSeconds: 60 });
+    const [nobodyTold, { incidents, total }, counts] = await Promise.all([tellsNobody(deps), selectIncidentsPage(deps.db, { states: ['open', 'acknowledged'] }, pageSize, (page - 1) * pageSize, 'urgency'), countIncidents(deps.db)]);
+    await render(req, res, 'admin/alerts/open', { title: contextOf(req).t('alerts.title'), counts, page, pageSize, total, base: `${here}?`, ...(await withNames(deps, incidents)), groups: groupsOf(incidents), manyWords, nobodyTold, refreshSeconds: 60 });
   };
 }
 

@@ -10,8 +10,8 @@ import { groupForm } from '../settings/group-form.ts';
 import { settingsPageRoutes } from '../settings/page.ts';
 import { deliverAgain, listDeliveries, testMail } from './deliveries.ts';
 import { acknowledge, acknowledgeAll, listHistory, listOpen, showIncident } from './incidents.ts';
-import { changeRule, createRule, listRules, newRule, preview, removeRule, showRule, switchRule } from './rules.ts';
-import { changeTarget, createTarget, listTargets, removeTarget, renewSecret, showTarget, testTarget } from './targets.ts';
+import { changeRule, confirmRemoveRule, createRule, listRules, newRule, preview, removeRule, showRule, switchRule } from './rules.ts';
+import { changeTarget, confirmRemoveTarget, createTarget, listTargets, removeTarget, renewSecret, showTarget, testTarget } from './targets.ts';
 
 const admin = { access: 'admin' } as const;
 
@@ -33,6 +33,7 @@ export function adminAlertRoutes(deps: WebDeps): Route[] {
     { method: 'get', path: '/admin/alerts/rules/:id', ...admin, handler: showRule(deps) },
     { method: 'post', path: '/admin/alerts/rules/:id', ...admin, audit: 'alert-rule.change', handler: changeRule(deps) },
     { method: 'post', path: '/admin/alerts/rules/:id/switch', ...admin, audit: 'alert-rule.change', handler: switchRule(deps) },
+    { method: 'get', path: '/admin/alerts/rules/:id/delete', ...admin, handler: confirmRemoveRule(deps) },
     { method: 'post', path: '/admin/alerts/rules/:id/delete', ...admin, audit: 'alert-rule.delete', handler: removeRule(deps) },
     { method: 'get', path: '/admin/alerts/targets', ...admin, handler: listTargets(deps) },
     { method: 'post', path: '/admin/alerts/targets', ...admin, audit: 'webhook.create', handler: createTarget(deps, notify) },
@@ -41,6 +42,7 @@ export function adminAlertRoutes(deps: WebDeps): Route[] {
     { method: 'post', path: '/admin/alerts/targets/:id', ...admin, audit: 'webhook.change', handler: changeTarget(deps) },
     { method: 'post', path: '/admin/alerts/targets/:id/secret', ...admin, audit: 'webhook.secret', handler: renewSecret(deps, notify) },
     { method: 'post', path: '/admin/alerts/targets/:id/test', ...admin, audit: 'alert.test', handler: testTarget(deps, notify) },
+    { method: 'get', path: '/admin/alerts/targets/:id/delete', ...admin, handler: confirmRemoveTarget(deps) },
     { method: 'post', path: '/admin/alerts/targets/:id/delete', ...admin, audit: 'webhook.delete', handler: removeTarget(deps) },
     { method: 'get', path: '/admin/alerts/deliveries', ...admin, handler: listDeliveries(deps) },
     { method: 'post', path: '/admin/alerts/deliveries/:id/again', ...admin, audit: 'alert.again', handler: deliverAgain(deps) },

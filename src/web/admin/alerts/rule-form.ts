@@ -1,7 +1,7 @@
 // A rule as a form: text in the units that people think in (percent, MiB/s, minutes), and names for the chosen ones.
 import { z } from 'zod';
 import { say, type Sentence } from '../../../errors.ts';
-import { conditions, directions, hasScope, isMeasure, limitsAgree, measures, ruleBounds, severities, subjectOf, type AlertRule, type Condition, type Unit } from '../../../model/alert-rule.ts';
+import { conditions, directions, hasScope, isMeasure, limitsAgree, measures, ruleBounds, severities, subjectOf, type AlertRule, type Condition, type Measure, type Unit } from '../../../model/alert-rule.ts';
 import { minuteOf, minuteText } from '../../../model/notification.ts';
 import { selectAlertSubjects, selectAlertSubjectsNamed, type ScopedKind } from '../../../store/alert-readings.ts';
 import type { Db } from '../../../store/db.ts';
@@ -17,6 +17,11 @@ export type ParsedRule = { readonly ok: true; readonly rule: AlertRule } | ({ re
 
 export function suffixOf(condition: Condition): string {
   return isMeasure(condition) ? scales[measures[condition].unit].suffix : '';
+}
+
+/** Of its limits, in the form's unit: no share is more than all. */
+export function mostOf(condition: Condition): number {
+  return isMeasure(condition) && measures[condition].unit === 'percent' ? 100 : ruleBounds.limit[1];
 }
 
 /** A rule of this condition as one might want it. */
@@ -43,8 +48,10 @@ const common = {
   name: text({ max: ruleBounds.nameLength[1] }), holdMinutes: number({ min: 0, max: ruleBounds.holdSeconds[1] / 60, digits: 2 }), severity: choice(severities), enabled: checkbox(),
   quietFrom: timeOfDay(), quietUntil: timeOfDay(), scope: text({ max: 8000, lines: true }),
 };
-const value = () => number({ min: ruleBounds.limit[0], max: ruleBounds.limit[1], digits: 2 });
-const limits = { direction: choice(directions), limit: value(), clear: value() };
+const limitFields = (condition: Measure) => {
+  const value = () => number({ min: ruleBounds.limit[0], max: mostOf(condition), digits: 2 });
+  return { direction: choice(directions), limit: value(), clear: value() };
+};
 const versionForm = z.object({ condition: choice(conditions), version: z.coerce.number().int().min(0).catch(0) });
 
 /** `known`: the rule that is changed; its condition stays. */
@@ -53,22 +60,28 @@ export async function parseRule(db: Db, body: unknown, known: AlertRule | undefi
   const head = versionForm.safeParse(values);
   const condition = known?.condition ?? (head.success ? head.data.condition : undefined);
   if (condition === undefined) return { ok: false, values, fields: { condition: say('form.not-a-choice') } };
-  const measured = isMeasure(condition);
-  const form = parseForm(measured ? z.object({ ...common, ...limits }) : z.object(common), values);
-  if (!form.ok) return { ok: false, values, fields: form.fields };
+  const form = parseForm(isMeasure(condition) ? z.object({ ...common, ...limitFields(condition) }) : z.object(common), values);
+  const chosen = parseForm(z.object({ scope: common.scope }), values);
+  const scope: Scope = chosen.ok ? await scopeOf(db, condition, chosen.value.scope) : { ids: [] };
+  const fields = { ...(scope.complaint === undefined ? {} : { scope: scope.complaint }), ...disagreements(condition, values), ...(form.ok ? {} : form.fields) };
+  if (!form.ok || Object.keys(fields).length > 0) return { ok: false, values, fields };
   const { name, holdMinutes, severity, enabled, quietFrom, quietUntil } = form.value;
-  const scope = await scopeOf(db, condition, form.value.scope);
   const rule: AlertRule = {
     ...draftRule(condition), id: known?.id ?? '', name, severity, enabled, holdSeconds: Math.round(holdMinutes * 60), scope: scope.ids, updatedAt: head.success ? head.data.version : 0,
     quiet: quietFrom === '' || quietUntil === '' ? null : { from: minuteOf(quietFrom) ?? 0, until: minuteOf(quietUntil) ?? 0 },
     ...limitsOf(condition, form.value),
   };
-  const fields: Record<string, Sentence> = {
-    ...(scope.complaint === undefined ? {} : { scope: scope.complaint }),
-    ...((quietFrom === '') === (quietUntil === '') ? {} : { [quietFrom === '' ? 'quietFrom' : 'quietUntil']: say('form.required') }),
-    ...(measured && !limitsAgree(rule) ? { clear: say(`alerts.form.clear-${rule.direction}`) } : {}),
+  return { ok: true, rule };
+}
+
+/** Fields that are right alone and wrong together. Whatever else is wrong does not hide them: all is said at once. */
+function disagreements(condition: Condition, values: Readonly<Record<string, string>>): Record<string, Sentence> {
+  const limits = isMeasure(condition) ? parseForm(z.object(limitFields(condition)), values) : undefined;
+  const [noFrom, noUntil] = [values['quietFrom'], values['quietUntil']].map((time = '') => time.trim() === '');
+  return {
+    ...(limits?.ok === true && !limitsAgree(limits.value) ? { clear: say(`alerts.form.clear-${limits.value.direction}`) } : {}),
+    ...(noFrom === noUntil ? {} : { [noFrom === true ? 'quietFrom' : 'quietUntil']: say('form.required') }),
   };
-  return Object.keys(fields).length === 0 ? { ok: true, rule } : { ok: false, values, fields };
 }
 
 function limitsOf(condition: Condition, form: object): Pick<AlertRule, 'direction' | 'limit' | 'clear'> {
@@ -78,8 +91,10 @@ function limitsOf(condition: Condition, form: object): Pick<AlertRule, 'directio
   return { direction, limit: limit * factor, clear: clear * factor };
 }
 
+interface Scope { readonly ids: string[]; readonly complaint?: Sentence }
+
 /** One name or id a line; all of them must exist. */
-async function scopeOf(db: Db, condition: Condition, typed: string): Promise<{ ids: string[]; complaint?: Sentence }> {
+async function scopeOf(db: Db, condition: Condition, typed: string): Promise<Scope> {
   const names = [...new Set(typed.split(/[\n,]/).map((line) => line.trim()).filter((line) => line !== ''))];
   if (names.length === 0 || !hasScope(condition)) return { ids: [] };
   const most = ruleBounds.scope[1];

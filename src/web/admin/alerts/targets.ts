@@ -17,6 +17,7 @@ import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { render } from '../../views.ts';
 import { itemId } from '../item-id.ts';
+import { dropWaiting, lastOutcomes, testAnswer, waitingFor } from './deliveries.ts';
 
 const here = `${paths.adminPage('alerts')}/targets`;
 const mostTargets = 20;
@@ -36,13 +37,19 @@ function originOf(url: string): string {
 
 interface Shown { readonly values?: Readonly<Record<string, string>>; readonly fields?: Readonly<Record<string, Sentence>>; readonly newSecret?: { readonly name: string; readonly secret: string } }
 
+/** Neither mail nor a webhook: incidents are on the pages only. */
+export async function tellsNobody({ db, mailer }: WebDeps): Promise<boolean> {
+  return !mailer.enabled && !(await selectWebhookTargets(db)).some(({ enabled }) => enabled);
+}
+
 export function listTargets(deps: WebDeps): Route['handler'] {
   return (req, res) => renderList(deps, req, res, {}, 200);
 }
 
 async function renderList(deps: WebDeps, req: Request, res: Response, { values, fields = {}, newSecret }: Shown, status: number): Promise<void> {
+  const [targets, last] = await Promise.all([selectWebhookTargets(deps.db), lastOutcomes(deps.db)]);
   await render(req, res, 'admin/alerts/targets', {
-    title: contextOf(req).t('alerts.title'), targets: (await selectWebhookTargets(deps.db)).map((target) => ({ ...target, url: originOf(target.url) })), severities, mailEnabled: deps.mailer.enabled, newSecret: newSecret ?? null,
+    title: contextOf(req).t('alerts.title'), targets: targets.map((target) => ({ ...target, url: originOf(target.url) })), last, severities, mailEnabled: deps.mailer.enabled, newSecret: newSecret ?? null,
     values: values ?? { name: '', url: '', minSeverity: 'warning', resolved: 'on', enabled: 'on' }, fields,
   }, status);
 }
@@ -98,8 +105,20 @@ export function testTarget(deps: WebDeps, notify: NotifyDeps): Route['handler'] 
     const target = await selectWebhookTarget(deps.db, itemId(req));
     noteAudit(req, { target: target.name });
     const failure = await sendTest(notify, { kind: 'webhook', id: target.id });
-    flash(req, failure === undefined ? 'success' : 'error', failure ?? say('alerts.test-sent', { name: target.name }));
+    flash(req, ...testAnswer(target.name, failure && contextOf(req).say(failure)));
     res.redirect(303, here);
+  };
+}
+
+/** GET: what goes with it, and the button that does it. */
+export function confirmRemoveTarget(deps: WebDeps): Route['handler'] {
+  return async (req, res) => {
+    const target = await selectWebhookTarget(deps.db, itemId(req));
+    const { t } = contextOf(req);
+    await render(req, res, 'admin/alerts/confirm', {
+      title: t('alerts.delete-target.title', { name: target.name }), back: `${here}/${target.id}`, label: t('alerts.delete-target'),
+      lost: [t('alerts.delete-target.waiting', { total: (await waitingFor(deps.db, target.id)).length }), t('alerts.delete-target.secret')], hint: t('alerts.delete-target.hint'),
+    });
   };
 }
 
@@ -107,6 +126,7 @@ export function removeTarget(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const target = await selectWebhookTarget(deps.db, itemId(req));
     await deleteWebhookTarget(deps.db, target.id);
+    await dropWaiting(deps, target.id);
     noteAudit(req, { target: target.name, detail: originOf(target.url) });
     flash(req, 'success', say('alerts.target-deleted'));
     res.redirect(303, here);
