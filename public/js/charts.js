@@ -1,5 +1,7 @@
 // Makes the server's charts ones that can be walked through: a pointer or the arrow keys read out values, dragging and + and − zoom, and what
 // ends now moves along. Every view of them is an address: here only the page is not loaded anew. Times are put into the reader's time zone.
+import { localTimes } from './app.js';
+
 const box = () => document.querySelector('[data-charts]');
 const language = document.documentElement.lang;
 const hourMs = 3_600_000;
@@ -136,8 +138,11 @@ function readable(chart) {
 
 const iso = (at) => `${new Date(at).toISOString().slice(0, 19)}Z`;
 
-/** This page's address with another time. */
+/** This page's address with another time, which does not lie ahead. */
 function addressOf(from, to) {
+  const ahead = Math.max(0, to - Number(box().dataset.now));
+  from -= ahead;
+  to -= ahead;
   const url = new URL(box().dataset.path, location.href);
   url.searchParams.delete('range');
   url.searchParams.set('from', iso(from));
@@ -161,11 +166,13 @@ async function load(address, focus) {
   fetching = new AbortController();
   const { signal } = fetching;
   const response = await fetch(address, { headers: { accept: 'text/html' }, signal });
-  const next = new DOMParser().parseFromString(await response.text(), 'text/html').querySelector('[data-charts]');
+  const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+  const next = page.querySelector('[data-charts]');
   if (!response.ok || response.redirected || next === null) throw new Error(`${response.status}`);
   const old = box();
   const held = focus ?? old.querySelector('.chart-picture:focus')?.closest('[data-chart]')?.dataset.chart;
   old.replaceWith(document.adoptNode(next));
+  document.querySelector('[data-charts-ages]').replaceWith(document.adoptNode(page.querySelector('[data-charts-ages]')));
   begin();
   if (held !== undefined) next.querySelector(`[data-chart="${CSS.escape(held)}"] .chart-picture`)?.focus({ preventScroll: true });
 }
@@ -211,11 +218,18 @@ function followSummary(summary) {
   }, Number(summary.dataset.refresh));
 }
 
+/** As a field of a form takes it, by the reader's clock. */
+function localText(at) {
+  return new Date(at - new Date(at).getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 function begin() {
   const charts = box();
   if (charts === null) return;
   for (const chart of charts.querySelectorAll('[data-chart]')) readable(chart);
   for (const zone of charts.querySelectorAll('[data-zone]')) zone.textContent = zone.dataset.local;
+  for (const field of charts.querySelectorAll('.chart-range input[type=datetime-local]')) field.value = localText(Date.parse(`${field.defaultValue}Z`));
+  localTimes(charts);
   for (const how of charts.querySelectorAll('[data-how]')) how.hidden = false;
   follow();
 }
@@ -231,5 +245,10 @@ document.addEventListener('click', (event) => {
   if (link === null || event.defaultPrevented || event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   void go(link.href);
+});
+// fields show the reader's time, addresses are UTC
+document.addEventListener('formdata', ({ target, formData }) => {
+  if (target.closest('.chart-range') === null) return;
+  for (const name of ['from', 'to']) formData.set(name, iso(new Date(formData.get(name))));
 });
 addEventListener('popstate', () => { if (box() !== null) load(location.href).catch(() => location.reload()); });

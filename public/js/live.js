@@ -22,7 +22,8 @@ function showAges() {
   for (const element of document.querySelectorAll('[data-age]')) {
     if (element.dataset.age === '') continue;
     const at = Number(element.dataset.age);
-    const stale = now - at > 2 * pollMs;
+    // what is read more seldom, or moves along with its page only, says when it is old
+    const stale = now - at > Number(element.closest('[data-old-after]')?.dataset.oldAfter ?? 2 * pollMs);
     element.textContent = ageText(now - at);
     const row = element.closest('[data-live]') ?? element.parentElement;
     row.classList.toggle('is-stale', stale);

@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import type { Instance } from '../../src/model/instance.ts';
 import { insertHost, selectHost } from '../../src/store/hosts.ts';
-import { insertHostSamples } from '../../src/store/samples.ts';
+import { insertHostSamples, insertInstanceSamples } from '../../src/store/samples.ts';
 import { makeFirstAdmin, makeUser, testPassword } from '../helpers/accounts.ts';
 import { launchBrowser, noBrowser, openContext, overflow, seriousViolations, type Look } from '../helpers/browser.ts';
 import { insertRecent } from '../helpers/history.ts';
@@ -39,9 +39,10 @@ after(async () => {
   await portal?.close();
 });
 
-async function open(name: string, path: string, look: Partial<Look> = {}): Promise<{ page: Page; problems: string[] }> {
+async function open(name: string, path: string, { timezone, ...look }: Partial<Look> & { readonly timezone?: string } = {}): Promise<{ page: Page; problems: string[] }> {
   const context = await openContext(browser, portal.url, { language: 'en', ...look });
   const page = await context.newPage();
+  if (timezone !== undefined) await (await context.newCDPSession(page)).send('Emulation.setTimezoneOverride', { timezoneId: timezone });
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));
   page.on('console', (message) => { if (message.type() === 'error') problems.push(message.text()); });
@@ -110,6 +111,38 @@ describe('charts in a browser', { skip: noBrowser() }, () => {
     await page.context().close();
   });
 
+  it('take and show times by the reader’s clock', async () => {
+    const { page, problems } = await open('ann', `/instances/${instance.id}/charts?from=2026-06-15T10:00&to=2026-06-15T11:00`, { timezone: 'Asia/Taipei' });
+    const from = page.getByLabel('From (your time)');
+    assert.equal(await from.inputValue(), '2026-06-15T18:00');
+    await from.fill('2026-06-15T17:30');
+    await page.locator('.chart-range form button').click();
+    await page.waitForURL((url) => url.searchParams.get('from') === '2026-06-15T09:30:00Z' && url.searchParams.get('to') === '2026-06-15T11:00:00Z');
+    assert.equal(await shown(page), 5_400_000);
+    assert.equal(await from.inputValue(), '2026-06-15T17:30');
+    assert.deepEqual(problems, []);
+    await page.context().close();
+  });
+
+  it('tell the age of the figures that are shown', async () => {
+    const { page, problems } = await open('ann', `/instances/${instance.id}/charts`);
+    const ages = page.locator('[data-charts-ages]');
+    const before = await ages.locator('[data-age]').first().getAttribute('data-age');
+    await insertInstanceSamples(portal.deps.db, [{ subjectId: instance.subjectId, at: Date.now(), detailAt: Date.now(), cpuPercent: 50 }]);
+    await page.getByRole('link', { name: '1 h', exact: true }).click();
+    await until(async () => (await ages.locator('[data-age]').first().getAttribute('data-age')) !== before, 'the age is that of the new figures');
+    assert.equal(await ages.locator('[data-stale]:visible').count(), 0);
+    assert.deepEqual(await seriousViolations(page), []);
+    // zoomed out of the present they end now, as asked
+    await page.locator(cpu).focus();
+    await page.keyboard.press('-');
+    await page.waitForURL((url) => url.searchParams.has('from'));
+    await until(async () => (await shown(page)) > 7_000_000, 'the chart shows two hours');
+    assert.equal(await page.locator('#range-note').count(), 0);
+    assert.deepEqual(problems, []);
+    await page.context().close();
+  });
+
   it('compare hosts that are ticked in the list', async () => {
     const { page, problems } = await open('admin', '/admin/hosts', { dark: true });
     for (const name of ['host1', 'host2']) await page.getByRole('checkbox', { name: `Compare ${name}` }).check();
@@ -129,6 +162,7 @@ describe('charts in a browser', { skip: noBrowser() }, () => {
     assert.notEqual(await page.locator('[data-chart="cpu"] .chart-plot .chart-line').getAttribute('d'), '');
     await page.locator('[data-step-to="closer"]').click();
     assert.equal(await shown(page), 1_800_000);
+    assert.equal(await page.getByLabel('From (UTC)').count(), 1);
     await page.locator('[data-chart="cpu"]').locator('xpath=ancestor::section').getByRole('link').first().click();
     assert.ok(await page.locator('.chart-table tbody tr').count() > 10);
     assert.deepEqual(await overflow(page), []);

@@ -73,7 +73,20 @@ describe('charts of an instance', () => {
     const lines = /class="chart-line series-1" d="([^"]+)"/.exec(cpu)?.[1] ?? '';
     assert.equal(lines.match(/M/g)?.length, 2, 'a line before the gap and one after it');
     assert.match(chartIn(text, 'drops'), /Nothing was measured in this time/);
-    assert.match(text, /Memory and disk:/);
+    assert.match(text, /data-old-after="35000">\s*<span data-age="\d+">10 s ago/);
+    assert.match(text, /data-old-after="135000">Memory and disk:\s*<span data-age="\d+">/, 'read every 60 s, drawn every 15 s');
+    assert.doesNotMatch((await clients.owner.get(chartsOf('?from=2026-06-15T10:30&to=2026-06-15T11:00'))).text, /data-old-after/, 'what is over does not become old');
+  });
+
+  it('say since when anything was measured, and show what is alone as a dot', async () => {
+    const { text } = await clients.owner.get(chartsOf('?from=2026-06-15T10:00&to=2026-06-15T11:00'));
+    assert.match(text, /In this time, measured since <time datetime="2026-06-15T10:10:\d\d\.000Z" data-local>[^<]+<\/time>\./);
+    assert.doesNotMatch((await clients.owner.get(chartsOf())).text, /measured since/);
+    const young = await makeInstance(portal.deps.db, await makeUser(portal.deps.db, 'young'), { name: 'young' });
+    await insertRecent(portal.deps.db, young.subjectId, now, { minutes: 3 });
+    const year = (await clients.admin.get(`/instances/${young.id}/charts?range=1y`)).text;
+    assert.match(year, /measured since <time datetime="2026-06-15T1[12]:/, 'not the begin of a step that is a day');
+    assert.match(chartIn(year, 'cpu'), /<path class="chart-dot series-1" d="M/);
   });
 
   it('reach back a year, with a band from the lowest to the highest', async () => {
@@ -96,6 +109,14 @@ describe('charts of an instance', () => {
     }
   });
 
+  it('say when a time cannot be shown as asked, and keep what was typed', async () => {
+    const { text } = await clients.owner.get(chartsOf('?from=2027-06-15T10:00&to=2027-06-15T11:00'));
+    assert.match(text, /id="range-note">That stretch of time cannot be shown as asked; shown is <time datetime="2026-06-15T11:00:05\.000Z"[^>]*>[^<]*<\/time>\s*– <time datetime="2026-06-15T12:00:05\.000Z"[^>]*>[^<]*<\/time>\./);
+    assert.match(text, /name="from" value="2027-06-15T10:00"[^>]*aria-describedby="range-note"/);
+    assert.match((await clients.owner.get(chartsOf('?from=x&to=y'))).text, /id="range-note"/);
+    for (const query of ['', '?range=1d', '?from=2026-06-15T10:30&to=2026-06-15T11:00']) assert.doesNotMatch((await clients.owner.get(chartsOf(query))).text, /range-note/, query);
+  });
+
   it('lead on without JavaScript: ranges, earlier, closer, wider, and a form', async () => {
     const { text } = await clients.owner.get(chartsOf('?from=2026-06-15T08:00&to=2026-06-15T10:00'));
     const links: Record<string, string> = Object.fromEntries([...text.matchAll(/data-step-to="(\w+)" href="([^"]+)"/g)].map((match) => [match[1] ?? '', (match[2] ?? '').replaceAll('&amp;', '&')]));
@@ -111,12 +132,18 @@ describe('charts of an instance', () => {
 
   it('are a table too', async () => {
     const { text } = await clients.owner.get(chartsOf('?table=cpu&range=1h'));
-    const table = text.slice(text.indexOf('chart-table'));
+    const tableIn = (html: string): string => html.slice(html.indexOf('chart-table'), html.indexOf('</table>', html.indexOf('chart-table')));
+    const table = tableIn(text);
     assert.match(table, /<th scope="col" class="numeric">CPU<\/th>/);
     assert.match(table, /<time datetime="2026-06-15T11:0\d:\d\d\.000Z" data-local>/);
     assert.match(table, /<td class="numeric">\d+ %/);
     assert.match(table, /<td class="numeric">–<\/td>/, 'of the gap');
-    assert.ok((table.match(/<tr>/g)?.length ?? 0) <= 62);
+    const times = [...table.matchAll(/<time datetime="([^"]+)"/g)].map((match) => match[1] ?? '');
+    assert.deepEqual(times.slice(0, 2), ['2026-06-15T12:00:00.000Z', '2026-06-15T11:59:00.000Z'], 'the newest first, by whole minutes');
+    assert.ok(times.length <= 61);
+    assert.match(text, /Newest first; each row is the mean of 60 s\./);
+    const longer = tableIn((await clients.owner.get(chartsOf('?table=cpu&from=2026-06-15T10:00&to=2026-06-15T11:00'))).text);
+    assert.match(longer.slice(longer.lastIndexOf('<tr>')), /datetime="2026-06-15T10:10:00\.000Z"[^<]*<\/time>\s*<\/th><td class="numeric">\d+ %/, 'none before the first measurement');
   });
 
   it('are a file too: UTC, plain figures, units in the head', async () => {
@@ -128,6 +155,8 @@ describe('charts of an instance', () => {
     assert.equal(first, '2026-06-15T11:50:00Z,2048,2048,2048,,,');
     assert.ok(rest.length >= 29 && rest.length <= 31, `${rest.length} steps of 10 s`);
     assert.equal((await clients.owner.get(chartsOf('.csv?chart=nothing'))).status, 404);
+    const longer = (await clients.owner.get(chartsOf('.csv?chart=disk&from=2026-06-15T10:00&to=2026-06-15T11:00'))).text.split('\r\n');
+    assert.match(longer[1] ?? '', /^2026-06-15T10:10:\d\dZ,2048,/, 'none before the first measurement');
     const year = (await clients.owner.get(chartsOf('.csv?chart=cpu&range=1y'))).text.split('\r\n');
     assert.ok(year.length <= 3003 && year.some((line) => line.endsWith(',20,10,40')));
   });
@@ -183,6 +212,10 @@ describe('charts of hosts and of the cluster', () => {
     assert.deepEqual([...chartIn((await clients.admin.get(`/admin/compare?host=${hostIds[0]}&add=host2`)).text, 'cpu').matchAll(/data-series="([^"]+)"/g)].length, 2, 'added by name');
     const many = await clients.admin.get(`/admin/compare?${Array.from({ length: 300 }, () => `host=${randomUUID()}`).join('&')}`);
     assert.equal(many.status, 200);
+    const unknown = (await clients.admin.get(`/admin/compare?host=${hostIds[0]}&add=${encodeURIComponent('no<host')}`)).text;
+    assert.match(unknown, /name="add"[^>]*value="no&lt;host" aria-invalid="true" aria-describedby="unknown-host"/);
+    assert.match(unknown, /id="unknown-host">There is no host no&lt;host\./);
+    assert.doesNotMatch(text, /unknown-host/);
     assert.match((await clients.admin.get('/admin/compare?metric=instance.cpu')).text, /<option value="host.cpu" selected>/);
   });
 

@@ -3,7 +3,6 @@
 import type { Request } from 'express';
 import type { Host } from '../../model/host.ts';
 import { clusterOwnerId, metrics, type MetricName } from '../../model/metric.ts';
-import { isStale } from '../../model/metrics.ts';
 import { selectHost, selectHostNames } from '../../store/hosts.ts';
 import { selectPortals } from '../../store/portals.ts';
 import { selectOptionalSampleSubject } from '../../store/sample-subjects.ts';
@@ -35,10 +34,9 @@ function chartsOf({ db }: WebDeps, req: Request, definitions: readonly ChartDefi
   }));
 }
 
-async function ageOf({ db, clock, config }: WebDeps, subjectId: number): Promise<{ sampleAt: number | null; stale: boolean }> {
-  const now = clock.now();
-  const sampleAt = (await selectLastHostSamples(db, [subjectId], now)).get(subjectId)?.at ?? null;
-  return { sampleAt, stale: sampleAt !== null && isStale(sampleAt, now, config.pollIntervalMs) };
+async function agesOf({ db, clock, config }: WebDeps, subjectId: number): Promise<NonNullable<ChartPage['ages']>> {
+  const at = (await selectLastHostSamples(db, [subjectId], clock.now())).get(subjectId)?.at ?? null;
+  return [{ at, everyMs: config.pollIntervalMs }];
 }
 
 export const clusterPage: PageOf = async (deps, req) => {
@@ -46,7 +44,7 @@ export const clusterPage: PageOf = async (deps, req) => {
   const subjectId = (await selectOptionalSampleSubject(deps.db, clusterOwnerId)) ?? nobody;
   return {
     title: t('charts.cluster.title'), path: paths.resourceCharts, query: {}, subject: 'cluster', charts: chartsOf(deps, req, clusterCharts, 'cluster', subjectId),
-    locals: { back: { path: paths.resources, label: t('resources.title') }, ...(await ageOf(deps, subjectId)) },
+    ages: await agesOf(deps, subjectId), locals: { back: { path: paths.resources, label: t('resources.title') } },
   };
 };
 
@@ -75,8 +73,8 @@ export const hostPage: PageOf = async (deps, req) => {
   const host = await selectHost(deps.db, itemId(req));
   return {
     title: t('charts.title', { name: host.name }), path: `${paths.adminItem('hosts', host.id)}/charts`, query: {}, subject: host.name,
-    charts: chartsOf(deps, req, hostCharts, 'host', host.subjectId),
-    locals: { back: { path: paths.adminItem('hosts', host.id), label: host.name }, live: `host:${host.id}`, comparePath: `${paths.adminPage('compare')}?host=${host.id}`, ...(await ageOf(deps, host.subjectId)) },
+    charts: chartsOf(deps, req, hostCharts, 'host', host.subjectId), ages: await agesOf(deps, host.subjectId),
+    locals: { back: { path: paths.adminItem('hosts', host.id), label: host.name }, comparePath: `${paths.adminPage('compare')}?host=${host.id}` },
   };
 };
 
@@ -88,26 +86,32 @@ export const machinePage: PageOf = async (deps, req) => {
   const subjectId = portal === undefined ? nobody : ((await selectOptionalSampleSubject(deps.db, portal.id)) ?? nobody);
   return {
     title: t('charts.machine.title', { name: portal?.name ?? '–' }), path: paths.adminPage('machine'), query: portal === undefined ? {} : { portal: portal.id }, subject: portal?.name ?? 'portal',
-    charts: chartsOf(deps, req, portalCharts, 'host', subjectId),
-    locals: { portals, portalId: portal?.id ?? null, ...(await ageOf(deps, subjectId)) },
+    charts: chartsOf(deps, req, portalCharts, 'host', subjectId), ages: await agesOf(deps, subjectId),
+    locals: { portals, portalId: portal?.id ?? null },
   };
 };
 
 /** As many lines as one tells apart. */
 const mostCompared = 8;
+/** Of a host; the form takes no longer one. */
+const longestName = 64;
 
 export const comparePage: PageOf = async (deps, req) => {
   const { t } = contextOf(req);
   const names = await selectHostNames(deps.db);
   const metric: MetricName = compared.find((name) => name === req.query['metric']) ?? 'host.cpu';
   const hosts = askedHosts(req, names);
+  const added = typeof req.query['add'] === 'string' ? req.query['add'].trim().slice(0, longestName) : '';
   return {
     title: t('charts.compare.title'), path: paths.adminPage('compare'), query: { metric, host: hosts.map(({ id }) => id) }, subject: 'hosts',
     charts: [{
       key: metric.slice('host.'.length), title: t(`charts.series.${metric}`),
       load: (range, points, now) => loadComparison(deps.db, hosts, metric, metrics[metric].unit, range, points, now),
     }],
-    locals: { compared, metric, hosts, mostCompared, others: names.filter((name) => !hosts.includes(name)), back: { path: paths.adminPage('hosts'), label: t('hosts.title') } },
+    locals: {
+      compared, metric, hosts, mostCompared, unknown: added === '' || names.some(({ id, name }) => id === added || name === added) ? null : added,
+      others: names.filter((name) => !hosts.includes(name)), back: { path: paths.adminPage('hosts'), label: t('hosts.title') },
+    },
   };
 };
 

@@ -1,6 +1,6 @@
 // A chart's figures as a file: a row a step, UTC, plain numbers in the unit that the head names.
 import { csvLine, csvMark, fileName } from '../csv.ts';
-import type { LoadedChart } from './load.ts';
+import { firstMeasured, type LoadedChart } from './load.ts';
 import { isoSeconds, type TimeRange } from './range.ts';
 import { plainNumber, unitNames } from './words.ts';
 
@@ -9,8 +9,9 @@ export function chartCsv(chart: LoadedChart): string {
   const unit = unitNames[chart.unit];
   const heads = all.flatMap(({ name }) => ['mean', 'lowest', 'highest'].map((which) => `${name} ${which} (${unit})`));
   const figure = (value: number | null | undefined): number | null => (value === null || value === undefined ? null : plainNumber(value));
-  const rows = (all[0]?.values.at ?? []).map((at, index) =>
-    csvLine([isoSeconds(at), ...all.flatMap(({ values }) => [figure(values.avg[index]), figure(values.min[index]), figure(values.max[index])])]));
+  const first = firstMeasured(chart);
+  const rows = (all[0]?.values.at ?? []).flatMap((at, index) =>
+    first >= 0 && index >= first ? [csvLine([isoSeconds(at), ...all.flatMap(({ values }) => [figure(values.avg[index]), figure(values.min[index]), figure(values.max[index])])])] : []);
   return `${csvMark}${csvLine(['time (UTC)', ...heads])}${rows.join('')}`;
 }
 

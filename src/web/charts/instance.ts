@@ -5,7 +5,7 @@ import { selectSampleDevices, type SampleDevice } from '../../store/device-sampl
 import { loadInstance } from '../../store/instances.ts';
 import { contextOf, currentUser } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
-import { isRowStale, loadRows } from '../monitor/rows.ts';
+import { loadRows } from '../monitor/rows.ts';
 import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { instanceCharts, instanceSummary } from './definitions.ts';
@@ -53,10 +53,11 @@ async function pageOf({ db, clock, config }: WebDeps, req: Request, instance: In
       title: `${t(`charts.instance.${definition.key}`)}${device !== null && definition.device?.kind === device.kind ? ` (${device.name})` : ''}`,
       load: (range, points, at) => loadChart(db, definition, source, range, points, at),
     })),
-    locals: {
-      back: { path: paths.instance(instance.id), label: instance.name }, devices: choices, device, row, live: `instance:${instance.id}`,
-      sampleAt: row?.sample?.at ?? null, detailAt: row?.sample?.detailAt ?? null, stale: row !== undefined && isRowStale(row, now, config.pollIntervalMs),
-    },
+    ages: [
+      { at: row?.sample?.at ?? null, everyMs: config.pollIntervalMs },
+      ...(row?.sample?.detailAt ? [{ label: t('charts.detail-age'), at: row.sample.detailAt, everyMs: config.detailIntervalMs }] : []),
+    ],
+    locals: { back: { path: paths.instance(instance.id), label: instance.name }, devices: choices, device },
   };
 }
 

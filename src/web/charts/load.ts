@@ -7,8 +7,8 @@ import type { TimeRange } from './range.ts';
 
 /** Steps of a drawn chart: an hour at 10 s, which begins and ends within a step. More than a card has pixels would only make pages heavy. */
 export const drawnPoints = 362;
-/** Rows of a table that a person reads. */
-export const tablePoints = 60;
+/** Rows of a table that a person reads: an hour by whole minutes, which begins and ends within one. */
+export const tablePoints = 62;
 /** Rows of a file. */
 export const filePoints = 3000;
 
@@ -37,6 +37,12 @@ export interface LoadedChart {
   readonly top: number | null;
   readonly stacked: readonly ChartSeries[];
   readonly lines: readonly ChartSeries[];
+}
+
+/** The first step in which anything was measured; -1: nothing was. What comes before it is no row of a table or file. */
+export function firstMeasured({ stacked, lines }: LoadedChart): number {
+  const firsts = [...stacked, ...lines].map(({ values }) => values.avg.findIndex((value) => value !== null)).filter((index) => index >= 0);
+  return firsts.length === 0 ? -1 : Math.min(...firsts);
 }
 
 export async function loadChart(db: Db, definition: ChartDefinition, source: ChartSource, range: TimeRange, points: number, now: number): Promise<LoadedChart> {

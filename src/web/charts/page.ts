@@ -2,13 +2,14 @@
 // that a view can be sent to somebody, and works without JavaScript.
 import type { Request, Response } from 'express';
 import { AppError, say } from '../../errors.ts';
+import { isStale } from '../../model/metrics.ts';
 import { contextOf } from '../context.ts';
 import type { WebDeps } from '../deps.ts';
 import { formatFor } from '../format.ts';
 import { render } from '../views.ts';
 import { chartCsv, chartFileName } from './csv.ts';
-import { drawnPoints, filePoints, tablePoints, type LoadedChart } from './load.ts';
-import { rangeNames, rangeOf, rangeQuery, stepsFrom, type TimeRange } from './range.ts';
+import { drawnPoints, filePoints, firstMeasured, tablePoints, type LoadedChart } from './load.ts';
+import { fieldsOf, isAsAsked, rangeNames, rangeOf, rangeQuery, stepsFrom, type TimeRange } from './range.ts';
 import { chartView, tableView, type Reader } from './view.ts';
 
 export interface ChartPage {
@@ -20,6 +21,8 @@ export interface ChartPage {
   /** for the name of a file */
   readonly subject: string;
   readonly charts: readonly { readonly key: string; readonly title: string; load(range: TimeRange, points: number, now: number): Promise<LoadedChart> }[];
+  /** when the newest figures were measured (null: never), and how often they are */
+  readonly ages?: readonly { readonly label?: string; readonly at: number | null; readonly everyMs: number }[];
   /** for the view above the charts: views/charts/page.ejs names them */
   readonly locals: Readonly<Record<string, unknown>>;
 }
@@ -38,22 +41,45 @@ export async function showCharts(deps: WebDeps, req: Request, res: Response, pag
   const reader = readerOf(req);
   const asTable = page.charts.find(({ key }) => key === req.query['table']);
   const [loaded, table] = await Promise.all([
-    Promise.all(page.charts.map(async ({ title, load }) => chartView(await load(range, drawnPoints, now), title, range, reader))),
+    Promise.all(page.charts.map(({ load }) => load(range, drawnPoints, now))),
     asTable?.load(range, tablePoints, now),
   ]);
   const address = addressesOf(page);
   const steps = stepsFrom(range, now);
+  const refreshMs = range.name === null ? 0 : Math.max(shortestRefreshMs, loaded[0]?.lines[0]?.values.stepMs ?? 0);
   await render(req, res, 'charts/page', {
     title: page.title, scripts: ['/js/charts.js', '/js/live.js'], pollIntervalMs: deps.config.pollIntervalMs,
-    charts: loaded.map((chart) => ({
+    charts: loaded.map((each, index) => chartView(each, page.charts[index]?.title ?? '', range, reader)).map((chart) => ({
       ...chart, table: table !== undefined && chart.key === asTable?.key ? tableView(table, reader) : null,
       tablePath: address(range, { table: chart.key }), csvPath: address(range, { chart: chart.key }, '.csv'), chartPath: address(range),
     })),
-    range, address, rangePaths: rangeNames.map((name) => ({ name, path: address({ ...range, name }) })),
+    range, asAsked: isAsAsked(req.query, range), typed: fieldsOf(req.query, range), since: await measuredSince(page, loaded, range, now), address, rangePaths: rangeNames.map((name) => ({ name, path: address({ ...range, name }) })),
     steps: { earlier: address(steps.earlier), later: orNull(steps.later, address), closer: orNull(steps.closer, address), wider: orNull(steps.wider, address) },
-    hidden: hiddenFields(page), path: page.path, refreshMs: range.name === null ? 0 : Math.max(shortestRefreshMs, loaded[0]?.stepMs ?? 0),
+    hidden: hiddenFields(page), path: page.path, now, refreshMs, ages: agesOf(page, refreshMs, now),
     view: null, ...page.locals,
   });
+}
+
+/** Of what moves along. Its figures are as old as they may be between two looks at them. */
+function agesOf({ ages = [] }: ChartPage, refreshMs: number, now: number): { label?: string; at: number | null; stale: boolean; oldAfterMs: number }[] {
+  if (refreshMs === 0) return [];
+  return ages.map(({ everyMs, ...age }) => ({ ...age, stale: age.at !== null && isStale(age.at, now, everyMs), oldAfterMs: 2 * everyMs + refreshMs }));
+}
+
+/** When the first figure was measured, where charts begin with a time without any; null: they do not, or are empty. */
+async function measuredSince({ charts }: ChartPage, loaded: readonly LoadedChart[], { from, to }: TimeRange, now: number): Promise<number | null> {
+  const firsts = loaded.map(firstAt);
+  const first = Math.min(...firsts);
+  const index = firsts.indexOf(first);
+  const stepMs = loaded[index]?.lines[0]?.values.stepMs ?? 0;
+  if (first === Number.POSITIVE_INFINITY || first - from <= Math.max((to - from) / 50, 3 * stepMs)) return null;
+  // a year's steps are days: this one alone tells the minute
+  const finer = await charts[index]?.load({ from: first, to: Math.min(to, first + stepMs), name: null }, drawnPoints, now);
+  return finer === undefined ? first : Math.min(Math.max(first, firstAt(finer)), to);
+}
+
+function firstAt(chart: LoadedChart): number {
+  return chart.lines[0]?.values.at[firstMeasured(chart)] ?? Number.POSITIVE_INFINITY;
 }
 
 function orNull(range: TimeRange | null, address: (range: TimeRange) => string): string | null {

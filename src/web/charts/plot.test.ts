@@ -22,13 +22,19 @@ describe('a line', () => {
     assert.equal(plot({ lines: [values([0, null, null, 50, null, null, 100, null, null, 0])] }).lines[0]?.line, 'M50 1000L350 500L650 0L950 1000');
   });
   it('is a dot where one point stands alone', () => {
-    assert.equal(plot({ lines: [values([50, 50, null, null, null, null, 50])] }).lines[0]?.line, 'M50 500L150 500M650 500h0');
+    const [line] = plot({ lines: [values([50, 50, null, null, null, null, 50])] }).lines;
+    assert.equal(line?.line, 'M50 500L150 500M650 500h0');
+    assert.equal(line?.dots, 'M650 500h0');
+  });
+  it('has dots where it is too short to be seen', () => {
+    const year = plot({ to: from + 365 * day, lines: [values([50, 100], day)] }).lines[0];
+    assert.equal(year?.dots, 'M1 500h0M4 0h0');
   });
   it('does not leave the picture', () => {
     assert.equal(plot({ lines: [values([120, -3])] }).lines[0]?.line, 'M50 0L150 1000');
   });
   it('is nothing without values', () => {
-    assert.deepEqual(plot({ lines: [values([null, null])] }).lines[0], { line: '', area: '', band: '' });
+    assert.deepEqual(plot({ lines: [values([null, null])] }).lines[0], { line: '', dots: '', area: '', band: '' });
     assert.equal(plot({ lines: [values([])] }).lines[0]?.line, '');
   });
 });

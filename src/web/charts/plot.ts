@@ -24,6 +24,8 @@ export interface PlotInput {
 
 export interface PlotLine {
   readonly line: string;
+  /** what is too short to be seen as a line */
+  readonly dots: string;
   /** filled down to what it stands on; '' for a line that is not stacked */
   readonly area: string;
   /** from the lowest to the highest of each step; '' where these do not differ */
@@ -53,8 +55,8 @@ export function plotOf(input: PlotInput): Plot {
   const { times, stepMs } = timesOf(input.from, input.to);
   return {
     top,
-    stacked: sums.map((values, index) => ({ line: lineOf(values, values.avg, x, y), area: areaOf(values, values.avg, sums[index - 1]?.avg, x, y), band: '' })),
-    lines: input.lines.map((values) => ({ line: lineOf(values, values.avg, x, y), area: '', band: bandDiffers(values, top) ? areaOf(values, values.max, values.min, x, y) : '' })),
+    stacked: sums.map((values, index) => ({ line: lineOf(values, values.avg, x, y), dots: dotsOf(values, values.avg, x, y), area: areaOf(values, values.avg, sums[index - 1]?.avg, x, y), band: '' })),
+    lines: input.lines.map((values) => ({ line: lineOf(values, values.avg, x, y), dots: dotsOf(values, values.avg, x, y), area: '', band: bandDiffers(values, top) ? areaOf(values, values.max, values.min, x, y) : '' })),
     levels: levelsOf(top, input.unit).map((value) => ({ value, position: Math.round((1 - value / top) * 1000) / 10 })),
     times: times.map((at) => ({ at, position: Math.round(((at - input.from) / (input.to - input.from)) * 1000) / 10 })),
     timeStepMs: stepMs,
@@ -130,6 +132,16 @@ function lineOf(values: Values, list: readonly (number | null)[], x: Scale, y: S
   const place = middles(values, x);
   // a point alone is a line of no length, which a round cap makes a dot
   return runsOf(present(list)).map((run) => `M${run.map(([index, value]) => `${place(index)} ${y(value)}`).join('L')}${run.length === 1 ? 'h0' : ''}`).join('');
+}
+
+/** A hundredth of the width is some pixels of a card. */
+const shortRun = size / 100;
+
+/** Each point of runs that are hardly a line: a point alone, or a young machine's day in a year. */
+function dotsOf(values: Values, list: readonly (number | null)[], x: Scale, y: Scale): string {
+  const place = middles(values, x);
+  return runsOf(present(list)).filter((run) => place(run.at(-1)?.[0] ?? 0) - place(run[0]?.[0] ?? 0) < shortRun)
+    .flatMap((run) => run.map(([index, value]) => `M${place(index)} ${y(value)}h0`)).join('');
 }
 
 /** Filled between two lists; without a lower one, down to nothing. */

@@ -28,11 +28,25 @@ export function rangeOf(query: Query, now: number): TimeRange {
   return { from: now - lengthsMs[name], to: now, name };
 }
 
+/** Whether what is shown is what an address asks for, to the minute of the fields; one that asks for nothing is content with the last hour. */
+export function isAsAsked(query: Query, { from, to, name }: TimeRange): boolean {
+  const near = (asked: unknown, shown: number): boolean => Math.abs((momentOf(asked) ?? Number.NaN) - shown) < shortestMs;
+  if (query['from'] || query['to']) return near(query['from'], from) && near(query['to'], to);
+  return !query['range'] || query['range'] === name;
+}
+
+/** What fields show: the moments that were typed; what is none (a browser would leave the field empty) is replaced by what is shown. */
+export function fieldsOf(query: Query, { from, to }: TimeRange): { from: string; to: string } {
+  const text = (typed: unknown, shown: number): string => new Date(momentOf(typed) ?? shown).toISOString().slice(0, 16);
+  return { from: text(query['from'], from), to: text(query['to'], to) };
+}
+
 /** ISO 8601 with or without seconds and zone, as inputs of forms write it too; without a zone it is UTC. */
 function momentOf(value: unknown): number | null {
   if (typeof value !== 'string' || !/^\d{4}-\d\d-\d\dT\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?Z?$/.test(value)) return null;
   const at = Date.parse(value.endsWith('Z') ? value : `${value}Z`);
-  return Number.isFinite(at) ? at : null;
+  // of the 31st of February the parser makes the 3rd of March
+  return Number.isFinite(at) && new Date(at).toISOString().startsWith(value.slice(0, 16)) ? at : null;
 }
 
 function fixedRange(from: number, to: number, now: number): TimeRange {
@@ -60,10 +74,11 @@ export interface RangeSteps {
 /** Where one may go from here. */
 export function stepsFrom({ from, to }: TimeRange, now: number): RangeSteps {
   const length = to - from;
+  const endsNow = now - to < length / 50;
   return {
     earlier: fixedRange(from - length, from, now),
-    later: now - to < length / 50 ? null : fixedRange(to, to + length, now),
-    closer: length < 2 * shortestMs ? null : fixedRange(from + length / 4, to - length / 4, now),
+    later: endsNow ? null : fixedRange(to, to + length, now),
+    closer: length < 2 * shortestMs ? null : endsNow ? fixedRange(to - length / 2, to, now) : fixedRange(from + length / 4, to - length / 4, now),
     wider: length > furthestMs / 2 ? null : fixedRange(from - length / 2, to + length / 2, now),
   };
 }

@@ -2,7 +2,7 @@
 import type { Language } from '../../model/user.ts';
 import type { Format } from '../format.ts';
 import type { Translate } from '../locales/index.ts';
-import type { ChartSeries, LoadedChart } from './load.ts';
+import { firstMeasured, type ChartSeries, type LoadedChart } from './load.ts';
 import { plotOf, type PlotLine, type Values } from './plot.ts';
 import type { TimeRange } from './range.ts';
 import { plainNumber, timeMark, valueText } from './words.ts';
@@ -85,8 +85,8 @@ function joined(list: Values['avg']): string {
   return list.map((value) => (value === null ? '' : plainNumber(value))).join(',');
 }
 
-/** The same figures as rows, in words: a mean, and what it lay between. */
-export interface TableView { readonly heads: readonly string[]; readonly rows: readonly { readonly at: number; readonly cells: readonly string[] }[] }
+/** The same figures as rows, in words, the newest first: a mean, and what it lay between. */
+export interface TableView { readonly stepMs: number; readonly heads: readonly string[]; readonly rows: readonly { readonly at: number; readonly cells: readonly string[] }[] }
 
 export function tableView(chart: LoadedChart, { t, fmt }: Reader): TableView {
   const all = [...chart.stacked, ...chart.lines];
@@ -95,5 +95,7 @@ export function tableView(chart: LoadedChart, { t, fmt }: Reader): TableView {
     const text = (value: number | null): string => valueText(value, chart.unit, fmt);
     return avg === null || min === max ? text(avg) : t('charts.table.spread', { mean: text(avg), lowest: text(min), highest: text(max) });
   };
-  return { heads: all.map((series) => labelText(series, t)), rows: (all[0]?.values.at ?? []).map((at, index) => ({ at, cells: all.map((series) => cell(series, index)) })) };
+  const first = firstMeasured(chart);
+  const rows = (all[0]?.values.at ?? []).map((at, index) => ({ at, cells: all.map((series) => cell(series, index)) }));
+  return { stepMs: all[0]?.values.stepMs ?? 0, heads: all.map((series) => labelText(series, t)), rows: first < 0 ? [] : rows.slice(first).reverse() };
 }
