@@ -1,10 +1,11 @@
 // Creating: place · create-volume · define · start · record. Until it has started anybody may cancel it, and whatever
 // goes wrong is taken back: nothing stays on the host, and the reservation goes with the last write.
 import { AppError, say, type Sentence } from '../errors.ts';
-import { isNoNetwork, isNoStoragePool } from '../libvirt/errors.ts';
+import { HostUnavailableError, isNoNetwork, isNoStoragePool } from '../libvirt/errors.ts';
 import type { Image } from '../model/image.ts';
 import type { Instance } from '../model/instance.ts';
 import type { Db } from '../store/db.ts';
+import { selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectOptionalInstanceSeed } from '../store/instance-seeds.ts';
 import { releaseInstance, selectOptionalInstance } from '../store/instances.ts';
@@ -99,6 +100,8 @@ async function start(run: StepRun): Promise<void> {
 async function record(run: StepRun): Promise<void> {
   const { host, hypervisor } = await run.host();
   const { state, consolePort } = await expectDomain(hypervisor, idOf(run), host.name, { signal: run.signal });
+  // fenced, or checked in, while it was asked: what was seen there may be gone
+  if ((await selectOptionalHost(run.deps.db, host.id))?.stateSince !== host.stateSince) throw new HostUnavailableError(`the state of ${host.name} changed while it was asked`);
   run.remember({ observed: state, consolePort });
 }
 
