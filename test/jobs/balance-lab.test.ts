@@ -43,6 +43,8 @@ describe('balancing real hosts', { skip: needsRoot, timeout: 240_000 }, () => {
     await collect(new AbortController().signal);
     await delay(1500);
     await collect(new AbortController().signal);
+    // their processors are this one machine's, and others use it
+    await cloud.db.execute('UPDATE host_samples SET cpu_percent = 50');
     const { hostMemoryPercent } = await loadFleet(cloud.db, defaultSettings, cloud.deps.clock.now());
     const [one = 0, two = 0] = cloud.hostIds.map((id) => hostMemoryPercent.get(id) ?? 0);
     return [one, two];
