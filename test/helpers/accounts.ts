@@ -1,13 +1,14 @@
 // Accounts for tests: made in the database, logged in over HTTP. One password for all, hashed once per process.
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
-import { hashPassword } from '../../src/password.ts';
+import { hashPassword, useLowestPasswordCost } from '../../src/password.ts';
 import type { User } from '../../src/model/user.ts';
 import type { Database, Db } from '../../src/store/db.ts';
 import { insertFirstAdmin, insertUser, selectUser, type NewUser } from '../../src/store/users.ts';
 import type { Client, TestPortal } from './portal.ts';
 
 export const testPassword = 'four calm words here';
+useLowestPasswordCost();
 let hash: Promise<string> | undefined;
 
 export async function aNewUser(name: string, over: Partial<NewUser> = {}): Promise<NewUser> {
