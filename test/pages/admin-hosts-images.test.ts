@@ -71,14 +71,17 @@ describe('hosts', () => {
   it('a host that hangs costs the deadline of the test alone; other pages answer meanwhile', async () => {
     const hung = await startFakeLibvirtd();
     hung.hang();
-    const waiting = probe({ uri: hung.uri });
-    const startedAt = Date.now();
-    assert.equal((await (await loggedIn(portal, 'root')).get('/admin/hosts')).status, 200);
-    assert.ok(Date.now() - startedAt < 3000);
-    const answer = await waiting;
-    assertStatus(answer, 422);
-    assertShows(answer.text, /did not answer in time/);
-    await hung.close();
+    try {
+      let isOver = false;
+      const waiting = probe({ uri: hung.uri }).finally(() => { isOver = true; });
+      assert.equal((await admin.get('/admin/hosts')).status, 200);
+      assert.equal(isOver, false, 'the page came while the other one waited');
+      const answer = await waiting;
+      assertStatus(answer, 422);
+      assertShows(answer.text, /did not answer in time/);
+    } finally {
+      await hung.close();
+    }
   });
 
   it('shows what was found and proposes sensible choices', async () => {
