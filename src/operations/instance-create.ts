@@ -58,6 +58,18 @@ export async function submitInstanceCreate(deps: OperationDeps, request: Instanc
   const id = request.instanceId ?? randomUUID();
   const before = await findSubmitted(deps.db, id, request.user.id);
   if (before !== undefined) return before;
+  try {
+    return await submitNew(deps, request, id);
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error;
+    // what stands against it may be this very request, sent twice: it has the name now, or the last room
+    const same = await findSubmitted(deps.db, id, request.user.id);
+    if (same === undefined) throw error;
+    return same;
+  }
+}
+
+async function submitNew(deps: OperationDeps, request: InstanceRequest, id: string): Promise<SubmittedInstance> {
   if ((await selectOptionalInstanceByName(deps.db, request.user.id, request.name)) !== undefined) throw nameTaken();
   if ((await countInstancesByState(deps.db, request.user.id)).failed >= maxFailedInstances) throw new AppError('conflict', say('operations.create.too-many-failed', { max: maxFailedInstances }));
   const operationId = randomUUID();
@@ -66,13 +78,13 @@ export async function submitInstanceCreate(deps: OperationDeps, request: Instanc
     try {
       if (await reserve(deps, request, { id, operationId, ...chosen })) {
         deps.wake();
-        return await submitted(deps.db, id);
+        const made = await findSubmitted(deps.db, id, request.user.id);
+        if (made === undefined) throw notFound();
+        return made;
       }
     } catch (error) {
       if (!isDuplicateKey(error)) throw error;
       // the name, this very request, or (one in millions) the MAC address: the last is another one next time
-      const same = await findSubmitted(deps.db, id, request.user.id);
-      if (same !== undefined) return same;
       if ((await selectOptionalInstanceByName(deps.db, request.user.id, request.name)) !== undefined) throw nameTaken();
     }
   }
@@ -144,13 +156,9 @@ function makeMac(): string {
 async function findSubmitted(db: Db, id: string, userId: string): Promise<SubmittedInstance | undefined> {
   const instance = await selectOptionalInstance(db, id);
   if (instance === undefined) return undefined;
-  if (instance.userId !== userId) throw new AppError('not-found', say('errors.not-found'));
-  return submitted(db, id);
+  const { operations: [operation] } = await selectOperationsPage(db, { instanceId: id, kind: 'instance-create', page: 1, pageSize: 1 });
+  if (instance.userId !== userId || operation === undefined) throw notFound();
+  return { instance, operation };
 }
 
-async function submitted(db: Db, id: string): Promise<SubmittedInstance> {
-  const instance = await selectOptionalInstance(db, id);
-  const { operations: [creation] } = await selectOperationsPage(db, { instanceId: id, kind: 'instance-create', page: 1, pageSize: 1 });
-  if (instance === undefined || creation === undefined) throw new AppError('not-found', say('errors.not-found'));
-  return { instance, operation: creation };
-}
+const notFound = (): AppError => new AppError('not-found', say('errors.not-found'));

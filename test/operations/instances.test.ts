@@ -1,15 +1,19 @@
 // Each operation on a fake host: what it leaves there and in the database, done, failed at each step, refused.
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { AppError } from '../../src/errors.ts';
 import { parseDomainXml } from '../../src/libvirt/domain-xml.ts';
 import { requestCancel } from '../../src/operations/cancel.ts';
-import { submitInstanceCreate } from '../../src/operations/instance-create.ts';
+import { submitInstanceCreate, type SubmittedInstance } from '../../src/operations/instance-create.ts';
+import type { Database, SqlValue } from '../../src/store/db.ts';
 import { selectInstanceEvents } from '../../src/store/instance-events.ts';
 import { selectOptionalInstance } from '../../src/store/instances.ts';
 import { selectOperation, selectOperationSteps, updateOperationEvent } from '../../src/store/operations.ts';
 import { updateSettings } from '../../src/store/settings.ts';
+import { updateQuota } from '../../src/store/users.ts';
+import { makeUser } from '../helpers/accounts.ts';
 import { createCloud, imageVolume, type Cloud } from '../helpers/cloud.ts';
 
 let cloud: Cloud;
@@ -121,6 +125,32 @@ describe('creating', () => {
     assert.equal(both[0].operation.id, both[1].operation.id);
     assert.equal((await submitInstanceCreate(cloud.deps, request)).operation.id, both[0].operation.id);
     await cloud.ended(both[0].operation.id);
+    await cloud.checkBooks();
+  });
+
+  it('is the same one when the other asks and is answered between any two looks of the first', async () => {
+    let looks = 1;
+    for (let twinAt = 1; twinAt <= looks; twinAt++) {
+      // one machine is all they may have: the twin takes the name and the last room
+      const user = await makeUser(cloud.db, `twin-${twinAt}`);
+      await updateQuota(cloud.db, user.id, { instances: 1, vcpus: null, memoryMib: null, diskGib: null }, Date.now());
+      const request = { instanceId: randomUUID(), user, name: 'only', image: cloud.image, size: { vcpus: 1, memoryMib: 512, diskGib: 2 }, sshKey: '', userData: '' };
+      let twin: SubmittedInstance | undefined;
+      looks = 0;
+      const db: Database = {
+        ...cloud.db,
+        async query<T extends object>(sql: string, params?: readonly SqlValue[]) {
+          const rows = await cloud.db.query<T>(sql, params);
+          looks++;
+          if (looks === twinAt) twin = await submitInstanceCreate(cloud.deps, request);
+          return rows;
+        },
+      };
+      const { operation } = await submitInstanceCreate({ ...cloud.deps, db }, request);
+      assert.equal(operation.id, twin?.operation.id ?? operation.id, `after look ${twinAt}`);
+      await cloud.ended(operation.id);
+    }
+    assert.ok(looks > 5);
     await cloud.checkBooks();
   });
 });
