@@ -2,7 +2,6 @@
 // holds a named lock of the server, which ends with its connection: a test that was killed gives back what it had, dirty,
 // and the next borrower cleans it. (The lock is local to one SQL node; all tests of a run use the same one.)
 import { readdir } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import mysql from 'mysql2/promise';
 import { openDatabase, type Database } from '../../src/store/db.ts';
 
@@ -33,19 +32,11 @@ export async function borrowDatabase(server: string, recipe: Recipe): Promise<Bo
     url.pathname = `/${name}`;
     if (!(await isCurrent(holder, name, recipe))) await make(holder, server, url, recipe);
     await clean(holder, name);
-    return { url: url.href, giveBack: () => goodbye(holder) };
+    return { url: url.href, giveBack: () => holder.end() };
   } catch (error) {
     holder.destroy();
     throw error;
   }
-}
-
-/** The lock goes with the connection, also where the server does not answer that it goes. */
-async function goodbye(holder: mysql.Connection): Promise<void> {
-  const waiting = new AbortController();
-  await Promise.race([holder.end().catch(() => undefined), delay(3000, undefined, { signal: waiting.signal })]);
-  waiting.abort();
-  holder.destroy();
 }
 
 function connectionOptions(server: string): mysql.ConnectionOptions {
