@@ -2,6 +2,7 @@
 // restart, one sends it.
 import { createHash } from 'node:crypto';
 import { localTime, minuteOf } from '../model/notification.ts';
+import { uuidFromHash } from '../model/uuid.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { hasNews, loadDigest } from '../operations/digest.ts';
 import { adminTargets } from '../operations/incidents.ts';
@@ -28,6 +29,5 @@ export async function sendDigest({ db, clock, log, mailEnabled }: Pick<Operation
 }
 
 export function digestId(day: string): string {
-  const hex = createHash('sha256').update(`digest ${day}`).digest('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-');
+  return uuidFromHash(createHash('sha256').update(`digest ${day}`).digest('hex'));
 }

@@ -1,6 +1,7 @@
 // The portals that work on this database. Each writes every few seconds that it lives; all times here are the database's, so
 // that portals whose clocks differ are told by one.
 import { createHash } from 'node:crypto';
+import { uuidFromHash } from '../model/uuid.ts';
 import type { Db } from './db.ts';
 
 /** This process, as the others know it. */
@@ -29,8 +30,7 @@ export const databaseNow = "(TIMESTAMPDIFF(MICROSECOND, '1970-01-01 00:00:00', U
 
 /** The id of the portal of this name: what is measured of it stays together over its restarts, without anything to keep. */
 export function portalIdOf(name: string): string {
-  const hex = createHash('sha256').update(`portal ${name}`).digest('hex');
-  return [hex.slice(0, 8), hex.slice(8, 12), `8${hex.slice(13, 16)}`, `8${hex.slice(17, 20)}`, hex.slice(20, 32)].join('-');
+  return uuidFromHash(createHash('sha256').update(`portal ${name}`).digest('hex'));
 }
 
 /** It starts: also in place of its predecessor of the same name. */

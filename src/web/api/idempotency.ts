@@ -3,6 +3,7 @@ import { createHash, createHmac, randomUUID } from 'node:crypto';
 import type { Request } from 'express';
 import { AppError, say } from '../../errors.ts';
 import type { User } from '../../model/user.ts';
+import { uuidFromHash } from '../../model/uuid.ts';
 import { claimIdempotencyKey, endIdempotencyClaim, releaseIdempotencyKey, updateIdempotencyAnswer, type IdempotencyClaim } from '../../store/idempotency-keys.ts';
 import type { WebDeps } from '../deps.ts';
 import type { Endpoint, Reply } from './endpoint.ts';
@@ -37,18 +38,17 @@ function sorted(value: unknown): unknown {
   return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)).map(([name, inner]) => [name, sorted(inner)]);
 }
 
+/** What is made with a key and without one has ids of one kind. */
+const idVersion = 4;
+
 /** A UUID that follows from the claim. */
 function idOf(secret: string, claim: IdempotencyClaim, since: number): string {
-  return uuidFrom(createHmac('sha256', secret).update(JSON.stringify(['id', claim.userId, claim.key, since])).digest('hex'));
+  return uuidFromHash(createHmac('sha256', secret).update(JSON.stringify(['id', claim.userId, claim.key, since])).digest('hex'), idVersion);
 }
 
 /** The id of one of several things that one request makes: follows from the request's own. */
 export function partId(newId: string, part: string): string {
-  return uuidFrom(createHash('sha256').update(newId).update(part).digest('hex'));
-}
-
-function uuidFrom(hex: string): string {
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  return uuidFromHash(createHash('sha256').update(newId).update(part).digest('hex'), idVersion);
 }
 
 async function takeKey(deps: WebDeps, claim: IdempotencyClaim): Promise<{ reply: Reply<unknown> } | { since: number }> {
