@@ -24,16 +24,23 @@ export interface PoolTick {
   pools(): readonly StoragePool[];
 }
 
+/** A host is not asked for a pool. */
+interface Pause {
+  /** monotonic */
+  readonly until: number;
+  readonly pauseMs: number;
+}
+
 type MeasuredPool = StoragePool & { readonly sampledAt: number };
 
 export function createPoolPolls(deps: CollectDeps, pollIntervalMs: number): { tick(pools: readonly StoragePool[], writer: SampleWriter): PoolTick } {
   /** pool id → monotonic time of its next refresh */
   const nextRefresh = new Map<string, number>();
-  /** pool id → host id → until when that host is not asked, monotonic, and for how long it was */
-  const pauses = new Map<string, Map<string, { readonly until: number; readonly pauseMs: number }>>();
+  /** pool id → host id */
+  const pauses = new Map<string, Map<string, Pause>>();
 
   function pause(poolId: string, hostId: string): void {
-    const ofPool = pauses.get(poolId) ?? new Map<string, { readonly until: number; readonly pauseMs: number }>();
+    const ofPool = pauses.get(poolId) ?? new Map<string, Pause>();
     const pauseMs = Math.min(longestPauseMs, 2 * (ofPool.get(hostId)?.pauseMs ?? firstPauseMs / 2));
     pauses.set(poolId, ofPool.set(hostId, { until: performance.now() + pauseMs, pauseMs }));
   }

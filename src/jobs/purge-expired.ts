@@ -1,6 +1,5 @@
 // Takes out what is over: sessions, one-time links, tickets, rate limits, idempotency keys, dead tokens, old operations and
 // audit entries, samples whose owner is gone.
-// In batches of at most 500 rows, because a big DELETE fails on MySQL Cluster.
 import type { OperationDeps } from '../operations/deps.ts';
 import { deleteDeadTokens } from '../store/api-tokens.ts';
 import { auditKeptDays, deleteAuditBefore } from '../store/audit.ts';
@@ -22,11 +21,11 @@ import { purgeSetupLinks } from '../store/setup-links.ts';
 import { deleteSuggestionsEndedBefore } from '../store/suggestions.ts';
 import { deletePeriodsClosedBefore } from '../store/usage-periods.ts';
 import { usageKeptMs } from '../model/usage.ts';
+import { batchRows, inBatches } from './in-batches.ts';
 
 const dayMs = 86_400_000;
 /** An admin who comes back from a week's leave still finds the portal that died. */
 const portalsKeptMs = 7 * dayMs;
-const batchRows = 500;
 /** How long an operation that has ended can be looked at. The audit log goes further back. */
 const operationsKeptMs = 90 * dayMs;
 /** Where an instance was a year ago, and what was wrong then, somebody may still ask. */
@@ -75,15 +74,5 @@ export async function purgeExpired({ db, clock, log }: Pick<OperationDeps, 'db' 
       await deleteSamples(db, ...ids);
     }
     return Math.min(taken, orphans.length);
-  }
-}
-
-/** Repeats a statement that takes one batch at a time until it finds less than a batch; how many rows it took in all. */
-async function inBatches(signal: AbortSignal, work: (signal: AbortSignal) => Promise<number>): Promise<number> {
-  let total = 0;
-  for (;;) {
-    const rows = await work(signal);
-    total += rows;
-    if (rows < batchRows || signal.aborted) return total;
   }
 }
