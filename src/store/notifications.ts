@@ -78,6 +78,20 @@ export async function updateDeliveryAgain(db: Db, id: string, now: number): Prom
   return affectedRows === 1;
 }
 
+export async function countWaitingDeliveries(db: Db, target: Target): Promise<number> {
+  const [row] = await db.query<{ total: number }>("SELECT COUNT(*) AS total FROM deliveries WHERE state = 'queued' AND target_kind = ? AND target_id = ?", [target.kind, target.id]);
+  return row?.total ?? 0;
+}
+
+/** One batch of what waits for a receiver that is gone; how many. What a portal is sending at this moment is left to it: it finds no receiver at the next attempt. */
+export async function giveUpWaitingDeliveries(db: Db, target: Target, error: Sentence, now: number, limit: number): Promise<number> {
+  const { affectedRows } = await db.execute(
+    "UPDATE deliveries SET state = 'failed', ended_at = ?, error = ?, lease_owner = NULL WHERE state = 'queued' AND target_kind = ? AND target_id = ? AND lease_until < ? LIMIT ?",
+    [now, sentenceToColumn(error, 500), target.kind, target.id, now, limit],
+  );
+  return affectedRows;
+}
+
 export interface Delivery {
   readonly id: string; readonly notificationId: string; readonly kind: NotificationKind; readonly target: Target; readonly targetName: string; readonly state: DeliveryState;
   readonly attempts: number; readonly createdAt: number; readonly runAfter: number; readonly endedAt: number | null; readonly error: Sentence | null;

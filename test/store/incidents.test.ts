@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, describe, it } from 'node:test';
 import { say } from '../../src/errors.ts';
-import type { Database, Db } from '../../src/store/db.ts';
+import type { Database } from '../../src/store/db.ts';
 import { deleteIncidentsResolvedBefore, insertIncidents, updateIncidentSentence, updateIncidentsResolved, updateIncidentsTold, selectIncident, selectIncidentsToTell } from '../../src/store/incidents.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
+import { watchedDb } from '../helpers/watched-db.ts';
 
 let database: TestDatabase;
 let db: Database;
@@ -25,17 +26,9 @@ describe('an incident', () => {
     const [old, young] = [await insertOne(1000), await insertOne(5000)];
     for (let i = 0; i < 25; i++) await updateIncidentSentence(db, old, say('alerts.nothing-known', { i }), 1000 + i);
     await updateIncidentsResolved(db, [old, young], 'good', 6000);
-    let most = 0;
-    const watched: Db = {
-      query: (sql, params) => db.query(sql, params),
-      async execute(sql, params) {
-        const result = await db.execute(sql, params);
-        most = Math.max(most, result.affectedRows);
-        return result;
-      },
-    };
+    const { watched, most } = watchedDb(db);
     assert.equal(await deleteIncidentsResolvedBefore(watched, 7000, 10), 2);
-    assert.ok(most <= 10, String(most));
+    assert.ok(most() <= 10, String(most()));
     assert.deepEqual(await db.query('SELECT id FROM incident_events'), []);
     assert.deepEqual(await db.query('SELECT id FROM incidents'), []);
   });

@@ -1,11 +1,10 @@
 // What was sent to whom, what failed and why; and a test mail to oneself.
-import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { AppError, say, type Sentence } from '../../../errors.ts';
 import { deliveryStates, retryAfterMs } from '../../../model/notification.ts';
 import { sendTest, type NotifyDeps } from '../../../notify/deliver.ts';
 import type { Db } from '../../../store/db.ts';
-import { claimDelivery, selectDeliveriesPage, updateDeliveryAgain, updateDeliveryFailed, type Delivery } from '../../../store/notifications.ts';
+import { selectDeliveriesPage, updateDeliveryAgain, type Delivery } from '../../../store/notifications.ts';
 import { contextOf, currentUser, flash, type Flash } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
 import { noteAudit } from '../../middleware/guard.ts';
@@ -70,20 +69,4 @@ export async function lastOutcomes(db: Db): Promise<Map<string, Outcome>> {
 function triedAt({ endedAt, error, attempts, runAfter }: Delivery): number | undefined {
   const pauseMs = retryAfterMs(attempts);
   return endedAt ?? (error === null || pauseMs === undefined ? undefined : runAfter - pauseMs);
-}
-
-export async function waitingFor(db: Db, webhookId: string): Promise<Delivery[]> {
-  const { deliveries } = await selectDeliveriesPage(db, { state: 'queued' }, looked, 0);
-  return deliveries.filter(({ target }) => target.kind === 'webhook' && target.id === webhookId);
-}
-
-/** Of a receiver that is gone. One that a portal is sending at this moment is left to it: it finds no receiver at the next attempt. */
-export async function dropWaiting({ db, clock }: WebDeps, webhookId: string): Promise<void> {
-  const owner = randomUUID();
-  for (const { id } of await waitingFor(db, webhookId)) {
-    const now = clock.now();
-    // only what is due can be taken
-    await updateDeliveryAgain(db, id, now);
-    if (await claimDelivery(db, id, owner, now, 60_000)) await updateDeliveryFailed(db, id, owner, say('alerts.delivery.no-receiver'), null, now);
-  }
 }

@@ -6,6 +6,7 @@ import { AppError, say, type Sentence } from '../../../errors.ts';
 import { severities } from '../../../model/alert-rule.ts';
 import { sendTest, type NotifyDeps } from '../../../notify/deliver.ts';
 import { newWebhookSecret } from '../../../notify/webhook.ts';
+import { countWaitingDeliveries, giveUpWaitingDeliveries } from '../../../store/notifications.ts';
 import {
   deleteWebhookTarget, insertWebhookTarget, selectWebhookTarget, selectWebhookTargets, updateWebhookSecret, updateWebhookTarget, type WebhookTarget,
 } from '../../../store/webhook-targets.ts';
@@ -17,7 +18,7 @@ import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { render } from '../../views.ts';
 import { itemId } from '../item-id.ts';
-import { dropWaiting, lastOutcomes, testAnswer, waitingFor } from './deliveries.ts';
+import { lastOutcomes, testAnswer } from './deliveries.ts';
 
 const here = `${paths.adminPage('alerts')}/targets`;
 const mostTargets = 20;
@@ -117,7 +118,7 @@ export function confirmRemoveTarget(deps: WebDeps): Route['handler'] {
     const { t } = contextOf(req);
     await render(req, res, 'admin/alerts/confirm', {
       title: t('alerts.delete-target.title', { name: target.name }), back: `${here}/${target.id}`, label: t('alerts.delete-target'),
-      lost: [t('alerts.delete-target.waiting', { total: (await waitingFor(deps.db, target.id)).length }), t('alerts.delete-target.secret')], hint: t('alerts.delete-target.hint'),
+      lost: [t('alerts.delete-target.waiting', { total: await countWaitingDeliveries(deps.db, { kind: 'webhook', id: target.id }) }), t('alerts.delete-target.secret')], hint: t('alerts.delete-target.hint'),
     });
   };
 }
@@ -126,7 +127,7 @@ export function removeTarget(deps: WebDeps): Route['handler'] {
   return async (req, res) => {
     const target = await selectWebhookTarget(deps.db, itemId(req));
     await deleteWebhookTarget(deps.db, target.id);
-    await dropWaiting(deps, target.id);
+    while ((await giveUpWaitingDeliveries(deps.db, { kind: 'webhook', id: target.id }, say('alerts.delivery.no-receiver'), deps.clock.now(), 500)) > 0);
     noteAudit(req, { target: target.name, detail: originOf(target.url) });
     flash(req, 'success', say('alerts.target-deleted'));
     res.redirect(303, here);
