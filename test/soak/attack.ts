@@ -5,6 +5,8 @@ import { groups, type Group, type Target } from './target.ts';
 export interface Attack {
   readonly target: string;
   readonly group: Group;
+  /** names of all that it takes away: the target's own, or a machine's parts' */
+  readonly parts: readonly string[];
   readonly how: 'killed' | 'frozen';
   /** ms UTC */
   readonly at: number;
@@ -26,6 +28,7 @@ export function randomFrom(seed: number): () => number {
 
 export interface AttackOptions {
   readonly targets: readonly Target[];
+  /** nobody else's: what others take of it would change the order */
   readonly random: () => number;
   readonly everyMs: readonly [least: number, most: number];
   readonly awayMs: readonly [least: number, most: number];
@@ -33,14 +36,20 @@ export interface AttackOptions {
   log(line: string): void;
 }
 
+/** A machine boots longer than a service starts; longer than its host is waited for before it is fenced. */
+const machineFactor = 2;
+
 /** Attacks until the signal aborts; resolves when everything works again. */
 export async function attack(options: AttackOptions, attacks: Attack[]): Promise<void> {
   const { targets, random, signal, log } = options;
   const between = ([least, most]: readonly [number, number]): number => least + random() * (most - least);
+  const next = dealer(targets, random);
   const away = new Map<Group, Promise<void>>();
   const strike = async (target: Target): Promise<void> => {
-    const record: Attack = { target: target.name, group: target.group, how: random() < 0.5 ? 'killed' : 'frozen', at: Date.now(), restoredAt: null };
-    const awayMs = between(options.awayMs);
+    const record: Attack = {
+      target: target.name, group: target.group, parts: (target.parts ?? [target]).map(({ name }) => name), how: random() < 0.5 ? 'killed' : 'frozen', at: Date.now(), restoredAt: null,
+    };
+    const awayMs = between(options.awayMs) * (target.parts === undefined ? 1 : machineFactor);
     attacks.push(record);
     log(`${target.name} ${record.how} for ${(awayMs / 1000).toFixed(0)} s`);
     await (record.how === 'killed' ? target.kill() : target.freeze());
@@ -51,16 +60,31 @@ export async function attack(options: AttackOptions, attacks: Attack[]): Promise
   };
   let failure: unknown;
   while (!signal.aborted && failure === undefined) {
-    const open = groups.filter((group) => !away.has(group) && targets.some((target) => target.group === group));
-    const group = open[Math.floor(random() * open.length)];
-    const choice = targets.filter((target) => target.group === group);
-    const target = choice[Math.floor(random() * choice.length)];
-    if (target !== undefined) {
-      const over = strike(target).catch((error: unknown) => { failure = error; }).finally(() => away.delete(target.group));
-      away.set(target.group, over);
-    }
+    const target = next();
+    if (target === undefined) break;
+    const taken = groupsOf(target);
+    await Promise.all(taken.flatMap((group) => away.get(group) ?? []));
+    if (signal.aborted) break;
+    const over = strike(target).catch((error: unknown) => { failure = error; }).finally(() => taken.forEach((group) => away.delete(group)));
+    for (const group of taken) away.set(group, over);
     await delay(between(options.everyMs), undefined, { signal }).catch(() => undefined);
   }
   await Promise.all(away.values());
   if (failure !== undefined) throw failure;
+}
+
+/** Of these nothing else may be away while it is: of what there are two of, never both. */
+function groupsOf({ group, parts = [] }: Target): readonly Group[] {
+  return [group, ...parts.map((part) => part.group)];
+}
+
+/** Deals like cards: every kind comes once before any comes again, and the order follows from the seed alone, however long an attack takes. */
+function dealer(targets: readonly Target[], random: () => number): () => Target | undefined {
+  const oneOf = <T>(all: T[]): T | undefined => all.splice(Math.floor(random() * all.length), 1)[0];
+  let kinds: Group[] = [];
+  return () => {
+    if (kinds.length === 0) kinds = groups.filter((group) => targets.some((target) => target.group === group));
+    const kind = oneOf(kinds);
+    return oneOf(targets.filter(({ group }) => group === kind));
+  };
 }

@@ -5,21 +5,23 @@ import { createApiToken } from '../../src/store/api-tokens.ts';
 import { openDatabase, type Database } from '../../src/store/db.ts';
 import { selectHosts } from '../../src/store/hosts.ts';
 import { countOpenOperations } from '../../src/store/operations.ts';
+import { selectRecoveriesPage } from '../../src/store/recoveries.ts';
 import { selectSettings, updateSettings } from '../../src/store/settings.ts';
 import type { SettingsGroup } from '../../src/model/settings.ts';
 import { logIn, makeFirstAdmin, makeUser } from '../helpers/accounts.ts';
 import { Client } from '../helpers/portal.ts';
 import { createPortalProcess, type PortalProcess } from '../helpers/portal-process.ts';
+import { aftermathOf, LeaseWitness, type Aftermath } from './aftermath.ts';
 import { attack, randomFrom, type Attack } from './attack.ts';
 import { Balancer } from './balancer.ts';
 import { acknowledgedChanges, books, gapMs, sampleGaps, type Finding, type Gap } from './invariants.ts';
 import type { Site } from './site.ts';
-import { portalTarget, type Group, type Target } from './target.ts';
+import { machineTargets, portalTarget, type Group, type Target } from './target.ts';
 import { newJournal, SoakUser, type Journal } from './user.ts';
 
 export interface SoakOptions {
   readonly site: Site;
-  /** of all SQL nodes, separated by commas */
+  /** of all SQL nodes, separated by commas; the n-th portal names the n-th first */
   readonly databaseUrl: string;
   /** of the cluster, where there is one */
   readonly nodes: readonly Target[];
@@ -46,7 +48,7 @@ export interface SoakReport {
   readonly users: number;
   readonly from: number;
   readonly to: number;
-  readonly attacks: readonly Attack[];
+  readonly attacks: readonly Aftermath[];
   readonly journal: Journal;
   readonly findings: readonly Finding[];
   readonly gaps: readonly Gap[];
@@ -60,13 +62,15 @@ export interface SoakReport {
 }
 
 export async function soak(options: SoakOptions): Promise<SoakReport> {
-  const db = openDatabase(options.databaseUrl.split(','), { connectionLimit: 5 });
+  const urls = options.databaseUrl.split(',');
+  const db = openDatabase(urls, { connectionLimit: 5 });
   const portals: PortalProcess[] = [];
   try {
     for (let number = 1; number <= options.portals; number++) {
       const name = `portal${number}`;
+      const own = (number - 1) % urls.length;
       portals.push(await createPortalProcess({
-        name, databaseUrl: options.databaseUrl, env: { POLL_INTERVAL_MS: String(options.pollMs), ...(options.site.fenceAgents === undefined ? {} : { FENCE_AGENTS_PATH: options.site.fenceAgents }) }, ...(options.logFolder === undefined ? {} : { logFile: `${options.logFolder}/${name}.log` }),
+        name, databaseUrl: [...urls.slice(own), ...urls.slice(0, own)].join(','), env: { POLL_INTERVAL_MS: String(options.pollMs), ...(options.site.fenceAgents === undefined ? {} : { FENCE_AGENTS_PATH: options.site.fenceAgents }) }, ...(options.logFolder === undefined ? {} : { logFile: `${options.logFolder}/${name}.log` }),
       }));
     }
     await openWide(db);
@@ -83,25 +87,31 @@ const stopWithinMs = 180_000;
 
 async function run(options: SoakOptions, db: Database, portals: readonly PortalProcess[]): Promise<SoakReport> {
   const { site, lengthMs, log } = options;
-  const random = randomFrom(options.seed);
+  const random = randomFrom(options.seed + 1);
   const stopping = new AbortController();
   const balancer = new Balancer(portals);
   const journal = newJournal();
   const users = await makeUsers(options, db, portals, { balancer, journal, random, signal: stopping.signal });
   const attacks: Attack[] = [];
-  const targets = [...portals.map(portalTarget), ...options.nodes, ...site.hosts].filter(({ group }) => options.attacked.includes(group));
+  const single = [...portals.map(portalTarget), ...options.nodes, ...site.hosts];
+  const targets = [...single, ...machineTargets(single)].filter(({ group }) => options.attacked.includes(group));
+  const witness = new LeaseWitness();
+  const over = new AbortController();
+  const witnessing = witness.watch(db, 250, over.signal);
   const from = Date.now();
   log(`${users.length} users, ${portals.length} portals, ${targets.length} targets, seed ${options.seed}`);
   try {
     const working = users.map((user) => user.work());
     // the first samples come before the first attack
     await delay(Math.min(15_000, lengthMs / 6));
-    const attacking = attack({ targets, random, everyMs: options.everyMs, awayMs: options.awayMs, signal: stopping.signal, log }, attacks);
+    const attacking = attack({ targets, random: randomFrom(options.seed), everyMs: options.everyMs, awayMs: options.awayMs, signal: stopping.signal, log }, attacks);
     const early = await Promise.race([delay(lengthMs, undefined, { ref: false }), attacking]).catch((error: unknown) => error);
     stopping.abort();
     if ((await Promise.race([Promise.all(working), delay(stopWithinMs, 'late' as const, { ref: false })])) === 'late') throw new Error('users do not come to an end');
     log(`users stopped: ${journal.acknowledged.length} changes, ${journal.looks.length} pages`);
     await attacking;
+    over.abort();
+    await witnessing;
     if (early instanceof Error) throw early;
     const to = Date.now();
     const settledMs = await settle(db, options.settleMs);
@@ -113,8 +123,10 @@ async function run(options: SoakOptions, db: Database, portals: readonly PortalP
     await Promise.all(users.map((user) => user.deleteAll(options.settleMs)));
     await settle(db, options.settleMs);
     findings.push(...await emptiness(db, site));
+    const { recoveries } = await selectRecoveriesPage(db, 1, 1000);
     return {
-      seed: options.seed, portals: portals.length, users: users.length, from, to, attacks, journal, findings: [...findings, pagesAnswered(journal), samplesWhole(gaps)], gaps, gapMs: gapMs(options.pollMs), settledMs,
+      seed: options.seed, portals: portals.length, users: users.length, from, to, journal, findings: [...findings, pagesAnswered(journal), samplesWhole(gaps)], gaps, gapMs: gapMs(options.pollMs), settledMs,
+      attacks: attacks.map((each) => aftermathOf(each, witness, journal.looks, recoveries)),
       recoveries: await db.query('SELECT proof, COUNT(*) AS total FROM recoveries GROUP BY proof ORDER BY proof'),
       ends: await db.query('SELECT kind, state, COUNT(*) AS total FROM operations GROUP BY kind, state ORDER BY kind, state'),
       failures: (await db.query<{ kind: string; error: Buffer | string; total: number }>("SELECT kind, error, COUNT(*) AS total FROM operations WHERE state = 'failed' GROUP BY kind, error ORDER BY total DESC LIMIT 15"))
@@ -122,6 +134,8 @@ async function run(options: SoakOptions, db: Database, portals: readonly PortalP
     };
   } finally {
     stopping.abort();
+    over.abort();
+    await witnessing;
     await balancer.close();
   }
 }
