@@ -1,11 +1,12 @@
 // The database says what should be, the host says what is. Here both are compared: what changed behind our back is
-// corrected in our record; what nobody may decide alone is reported. Nothing on a host is ever touched but one thing: a
-// machine that provably runs twice is powered off where it does not belong, before the two spoil their one disk.
+// corrected in our record; what nobody may decide alone is reported. Nothing on a host is ever touched but two things: a
+// machine that provably runs twice is powered off where it does not belong, before the two spoil their one disk; and one
+// that is highly available is started again where it ran when its host lost its power.
 import { randomUUID } from 'node:crypto';
 import { say } from '../errors.ts';
 import { instanceNamespace } from '../libvirt/domain-xml.ts';
 import { isNoDomain, isOperationInvalid } from '../libvirt/errors.ts';
-import type { CallOptions, DomainRef, DomainState, Hypervisor } from '../libvirt/hypervisor.ts';
+import type { CallOptions, DomainRef, DomainState, Hypervisor, TypedParams } from '../libvirt/hypervisor.ts';
 import type { Host, StoragePool } from '../model/host.ts';
 import type { Instance, InstanceState } from '../model/instance.ts';
 import { selectOpenBurnInIds } from '../store/burn-ins.ts';
@@ -15,10 +16,11 @@ import { selectHostPools, selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectInstancesByHost, selectInstancesByIds, selectOptionalInstance, updateObservedInstance } from '../store/instances.ts';
 import { updateOperationPoked } from '../store/operations.ts';
+import { selectSettings } from '../store/settings.ts';
 import { selectPoolsByHost } from '../store/storage-pools.ts';
 import type { OperationDeps } from './deps.ts';
 import { instanceStateOf, observeDomain } from './domain.ts';
-import { observedChange } from './instance-power.ts';
+import { insertStart, observedChange } from './instance-power.ts';
 import { volumeOwner } from './volumes.ts';
 
 /** unknown: somebody else's · leftover: carries our metadata, but no instance is there · misplaced: its instance lives elsewhere */
@@ -29,6 +31,18 @@ export type DiscrepancyKind = (typeof domainKinds)[number] | (typeof volumeKinds
 /** virDomainState by number, as bulk statistics give it */
 const domainStates: readonly DomainState[] = ['no-state', 'running', 'blocked', 'paused', 'shutdown', 'shutoff', 'crashed', 'pm-suspended'];
 
+export function domainStateOf(params: TypedParams): InstanceState {
+  return instanceStateOf[domainStates[Number(params['state.state'])] ?? 'no-state'];
+}
+
+/**
+ * VIR_DOMAIN_SHUTOFF_UNKNOWN: this daemon has not seen it run since the host was switched on. Of one that went off while it
+ * looked, or while only the daemon was away, it knows why.
+ */
+function isOffSinceBoot(params: TypedParams): boolean {
+  return domainStates[Number(params['state.state'])] === 'shutoff' && Number(params['state.reason']) === 0;
+}
+
 /** Compares one host's domains with our records. One bulk call, and one call for each domain that is not in them. */
 export async function reconcileHost(deps: OperationDeps, host: Host, options: CallOptions = {}): Promise<void> {
   const since = deps.clock.now();
@@ -36,10 +50,11 @@ export async function reconcileHost(deps: OperationDeps, host: Host, options: Ca
   // our records first: what is created or deleted while the host answers must not look wrong
   const instances = await selectInstancesByHost(deps.db, host.id);
   const stats = await hypervisor.domain.getAllStats(['state'], options);
-  const states = new Map(stats.map(({ domain, params }) => [domain.uuid, instanceStateOf[domainStates[Number(params['state.state'])] ?? 'no-state']]));
-  for (const instance of instances) {
-    const state = states.get(instance.id) ?? 'lost';
-    await recordObserved(deps, instance, state, null);
+  const seen = new Map(stats.map(({ domain, params }) => [domain.uuid, { state: domainStateOf(params), wentOffWithHost: isOffSinceBoot(params) }]));
+  // the important ones are started first
+  for (const instance of [...instances].sort((a, b) => b.haPriority - a.haPriority)) {
+    const { state, wentOffWithHost } = seen.get(instance.id) ?? { state: 'lost' as const, wentOffWithHost: false };
+    await recordObserved(deps, instance, { state, wentOffWithHost, consolePort: null });
     if (state === 'lost' && instance.operationId === null) await report(deps, host, 'domain-missing', { uuid: instance.id, name: instance.name }, instance.id);
   }
   const known = new Set(instances.map((instance) => instance.id));
@@ -48,19 +63,34 @@ export async function reconcileHost(deps: OperationDeps, host: Host, options: Ca
   await deleteDiscrepanciesNotSeen(deps.db, host.id, domainKinds, since);
 }
 
+interface Observed {
+  readonly state: InstanceState;
+  /** null: not looked at */
+  readonly consolePort: number | null;
+  /** it ran, and its host has been off since */
+  readonly wentOffWithHost: boolean;
+}
+
 /**
  * Writes what was seen of a domain, unless an operation is working on it or the record has moved on; the diary says
- * what changed. `consolePort` null: not looked at.
+ * what changed. What ran when its host lost its power, and is highly available, is started there again.
  */
-async function recordObserved(deps: OperationDeps, instance: Instance, state: InstanceState, consolePort: number | null): Promise<void> {
+async function recordObserved(deps: OperationDeps, instance: Instance, { state, consolePort, wentOffWithHost }: Observed): Promise<void> {
   if (instance.operationId !== null || instance.state === state || instance.state === 'creating' || instance.state === 'failed') return;
   const now = deps.clock.now();
+  const { availability } = await selectSettings(deps.db);
+  const restarts = wentOffWithHost && instance.state === 'running' && instance.ha && availability.enabled;
+  const off = restarts ? say('operations.diary.seen.off-restarts') : say('operations.diary.seen.off-with-host');
+  const sentence = wentOffWithHost ? off : say(`operations.diary.seen.${state}`);
   const seen = await deps.db.transaction(async (tx) => {
     if (!(await updateObservedInstance(tx, instance, observedChange(state, consolePort), now))) return false;
-    await insertInstanceEvent(tx, { instanceId: instance.id, at: now, userId: null, sentence: say(`operations.diary.seen.${state}`) });
+    await insertInstanceEvent(tx, { instanceId: instance.id, at: now, userId: null, sentence });
+    if (restarts && instance.hostId !== null) await insertStart(tx, { instanceId: instance.id, hostId: instance.hostId, userId: null, createdAt: now });
     return true;
   });
-  if (seen) deps.log.info({ instance: instance.id, host: instance.hostId, from: instance.state, to: state }, 'instance changed behind our back');
+  if (!seen) return;
+  deps.log.info({ instance: instance.id, host: instance.hostId, from: instance.state, to: state, restarts }, 'instance changed behind our back');
+  if (restarts) deps.wake();
 }
 
 async function reportStrangers(deps: OperationDeps, host: Host, hypervisor: Hypervisor, strangers: readonly DomainRef[], options: CallOptions): Promise<void> {
@@ -164,5 +194,5 @@ export async function observeInstance(deps: OperationDeps, hostId: string, insta
     return;
   }
   const { state, consolePort } = await observeDomain(deps.hosts.host(hostId), instanceId, options);
-  await recordObserved(deps, instance, state, consolePort);
+  await recordObserved(deps, instance, { state, consolePort, wentOffWithHost: false });
 }

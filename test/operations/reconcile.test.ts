@@ -63,6 +63,26 @@ describe('comparing a host with the records', () => {
     assert.deepEqual(await found(), []);
   });
 
+  it('starts what is highly available where it ran, when that host had lost its power, and only that', async () => {
+    const [kept, plain, ended] = [await cloud.running(), await cloud.running(), await cloud.running()];
+    await cloud.db.execute('UPDATE instances SET ha = 0 WHERE id = ?', [plain.id]);
+    cloud.fake.host.powerOffFromInside(ended.id);
+    await compare();
+    await cloud.fake.powerOff();
+    await cloud.fake.powerOn();
+    await cloud.deps.hosts.host(cloud.hostIds[0] ?? '').ready({ timeoutMs: 5000 });
+    await compare();
+    for (const deadline = Date.now() + 5000; Date.now() < deadline && (await cloud.instance(kept.id)).state !== 'running'; ) await delay(20);
+    assert.deepEqual([(await cloud.instance(kept.id)).state, (await cloud.instance(kept.id)).hostId], ['running', kept.hostId]);
+    assert.equal(cloud.fake.domains.get(kept.id)?.isActive, true);
+    assert.deepEqual((await selectInstanceEvents(cloud.db, kept.id)).map(({ sentence }) => sentence.key).filter((key) => key.startsWith('operations.diary.seen')), ['operations.diary.seen.off-restarts']);
+    assert.deepEqual([(await cloud.instance(plain.id)).state, await diary(plain.id)], ['stopped', 'operations.diary.seen.off-with-host']);
+    assert.equal((await cloud.instance(plain.id)).operationId, null);
+    assert.deepEqual([(await cloud.instance(ended.id)).state, (await cloud.instance(ended.id)).operationId], ['stopped', null]);
+    cloud.fake.host.undefine(ended.id);
+    await cloud.db.execute('DELETE FROM instances WHERE id = ?', [ended.id]);
+  });
+
   it('leaves an instance alone that an operation holds', async () => {
     const { id } = await cloud.running();
     await cloud.db.execute("UPDATE instances SET operation_id = '11111111-1111-4111-8111-111111111111' WHERE id = ?", [id]);

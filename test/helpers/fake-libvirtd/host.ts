@@ -46,7 +46,7 @@ export const event = {
   shutdownGuest: [6, 1],
 } as const;
 /** virDomainShutoffReason, virDomainPausedReason, virDomainRunningReason */
-export const reason = { shutdown: 1, destroyed: 2, crashed: 3, migrated: 4, failed: 6, pausedByUser: 1, pausedForMigration: 2, unpaused: 5, runningMigrated: 2 } as const;
+export const reason = { unknown: 0, shutdown: 1, destroyed: 2, crashed: 3, migrated: 4, failed: 6, pausedByUser: 1, pausedForMigration: 2, unpaused: 5, runningMigrated: 2 } as const;
 
 export type HostEvent =
   | { readonly type: 'lifecycle'; readonly domain: FakeDomain['ref']; readonly event: number; readonly detail: number }
@@ -176,7 +176,8 @@ export class FakeHost {
     this.settle();
     for (const domain of [...this.domains.values()]) {
       this.closeDisks(domain);
-      domain.stopped(reason.crashed);
+      // who starts anew after it has seen nothing of them
+      domain.stopped(reason.unknown);
       if (domain.defined === null) this.domains.delete(domain.uuid);
     }
   }
