@@ -8,6 +8,7 @@ import { cloudCommands } from './admin-cloud.ts';
 import { option, UsageError, type Command, type CommandDeps, type Options } from './admin-command.ts';
 import { databaseCommands } from './admin-database.ts';
 import { doctorCommands } from './admin-doctor.ts';
+import { restoreCommands } from './admin-restore.ts';
 import { systemClock as clock } from './clock.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { AppError } from './errors.ts';
@@ -18,7 +19,7 @@ import { insertAudit } from './store/audit.ts';
 import { openDatabase, type Database } from './store/db.ts';
 import { sentenceText, translator } from './web/locales/index.ts';
 
-const commands: Readonly<Record<string, Command>> = { ...accountCommands, ...cloudCommands, ...databaseCommands, ...doctorCommands };
+const commands: Readonly<Record<string, Command>> = { ...accountCommands, ...cloudCommands, ...databaseCommands, ...restoreCommands, ...doctorCommands };
 
 function help(): string {
   const lines = Object.values(commands).map((command) => `  ${command.usage}\n      ${command.summary}`);

@@ -27,6 +27,7 @@ import { openDatabase } from './store/db.ts';
 import { seedFlavours } from './store/flavours.ts';
 import { migrate } from './store/migrate.ts';
 import { portalIdOf, updatePortalStopped, type PortalIdentity } from './store/portals.ts';
+import { isMarkedRestored } from './store/restores.ts';
 
 const migrationsDirectory = fileURLToPath(new URL('../migrations', import.meta.url));
 
@@ -39,6 +40,8 @@ async function main(config: Config): Promise<void> {
   // connections of their own: pages that take long must not keep leases from being renewed, nor hosts from being polled
   const pagesDb = openDatabase(config.databaseUrls);
   await migrate(db, { directory: migrationsDirectory, engine: config.databaseEngine, onFile: (name) => log.info({ name }, 'migrated') });
+  // what it says of machines is as old as the backup: work that was open then must not be taken up again
+  if (await isMarkedRestored(db)) throw new ConfigError('the database was loaded from a backup: run scripts/admin after-restore before the portal is started (docs/admin.md, Restore)');
   await seedFlavours(db);
   await seedAlertRules(db, clock.now());
 

@@ -249,6 +249,7 @@ export const admin = defineMessages({
   'audit.action.host.remove': ['remove a host', '移除主機'],
   'audit.action.operation.retry': ['try an operation now', '立即重試作業'],
   'audit.action.discrepancy.dismiss': ['forget a discrepancy', '忽略不一致'],
+  'audit.action.database.restore': ['settle a restored database', '還原資料庫後整理記錄'],
   'audit.action.message.read': ['mark a message as read', '將訊息標為已讀'],
   'audit.action.message.answer': ['answer a message', '回覆訊息'],
   'audit.action.message.mail': ['mail a message again', '重新寄出訊息'],
