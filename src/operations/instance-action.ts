@@ -9,7 +9,7 @@ import type { User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
 import { selectHosts, selectOptionalHost } from '../store/hosts.ts';
 import { claimInstance, selectOptionalInstance } from '../store/instances.ts';
-import { insertOperation, selectOperation, selectOptionalOperation } from '../store/operations.ts';
+import { insertOperation, selectOptionalNamedOperation, selectOptionalOperation } from '../store/operations.ts';
 import type { OperationDeps } from './deps.ts';
 import { definitions } from './index.ts';
 import { submitMove } from './instance-migrate.ts';
@@ -56,13 +56,16 @@ export async function submitInstanceAction(deps: OperationDeps, request: ActionR
     return operationId;
   });
   deps.wake();
-  return selectOperation(deps.db, id);
+  // ours, or the deletion that another one has just asked for
+  const operation = await selectOptionalNamedOperation(deps.db, id);
+  if (operation === undefined) throw new AppError('not-found', say('errors.not-found'));
+  return operation;
 }
 
 async function askedBefore(db: Db, { action, instance, operationId }: ActionRequest): Promise<Operation | undefined> {
   const asked = operationId === undefined ? undefined : await selectOptionalOperation(db, operationId);
   const deletion = deletionOf(action, instance);
-  return asked ?? (deletion === undefined ? undefined : selectOptionalOperation(db, deletion));
+  return asked ?? (deletion === undefined ? undefined : selectOptionalNamedOperation(db, deletion));
 }
 
 function deletionOf(action: PowerAction, { operationId, operationKind }: Instance): string | undefined {

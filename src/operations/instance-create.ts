@@ -15,7 +15,7 @@ import { insertInstanceEvent } from '../store/instance-events.ts';
 import { recordPlacement } from '../store/instance-placements.ts';
 import { insertInstanceSeed, type InstanceSeed } from '../store/instance-seeds.ts';
 import { countInstancesByState, insertInstance, selectOptionalInstance, selectOptionalInstanceByName } from '../store/instances.ts';
-import { insertOperation, selectOperationsPage } from '../store/operations.ts';
+import { insertOperation, selectOptionalCreation } from '../store/operations.ts';
 import { reserveHostCapacity, reservePoolSpace, reserveUserQuota } from '../store/reservations.ts';
 import { insertSampleSubject } from '../store/sample-subjects.ts';
 import { selectPool } from '../store/storage-pools.ts';
@@ -156,8 +156,9 @@ function makeMac(): string {
 async function findSubmitted(db: Db, id: string, userId: string): Promise<SubmittedInstance | undefined> {
   const instance = await selectOptionalInstance(db, id);
   if (instance === undefined) return undefined;
-  const { operations: [operation] } = await selectOperationsPage(db, { instanceId: id, kind: 'instance-create', page: 1, pageSize: 1 });
-  if (instance.userId !== userId || operation === undefined) throw notFound();
+  if (instance.userId !== userId) throw notFound();
+  const operation = await selectOptionalCreation(db, id);
+  if (operation === undefined) throw notFound();
   return { instance, operation };
 }
 

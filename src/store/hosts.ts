@@ -268,11 +268,11 @@ export async function holdHost(tx: Db, id: string): Promise<void> {
 /** It has shown that it is clean. false: it is not fenced, or one of its instances is just being restarted elsewhere. */
 export async function claimHostCheckedIn(tx: Db, hostId: string, at: number): Promise<boolean> {
   await holdHost(tx, hostId);
+  // a locking read: MySQL Cluster may let go of the host a moment before the restart that was asked for is to be seen
+  const restarts = await tx.query("SELECT id FROM instances WHERE host_id = ? AND operation_kind = 'instance-recover' LIMIT 1 LOCK IN SHARE MODE", [hostId]);
+  if (restarts.length > 0) return false;
   const { affectedRows } = await tx.execute(
-    `UPDATE hosts SET state = 'up', state_since = ?, seen_at = ?, reason = NULL, fenced_at = NULL, fence_proof = NULL
-     WHERE id = ? AND state = 'fenced'
-       AND NOT EXISTS (SELECT 1 FROM instances WHERE instances.host_id = hosts.id AND instances.operation_kind = 'instance-recover')`,
-    [at, at, hostId],
+    "UPDATE hosts SET state = 'up', state_since = ?, seen_at = ?, reason = NULL, fenced_at = NULL, fence_proof = NULL WHERE id = ? AND state = 'fenced'", [at, at, hostId],
   );
   return affectedRows === 1;
 }

@@ -93,13 +93,14 @@ export async function claimImage(tx: Db, id: string): Promise<boolean> {
 
 /**
  * Removes the record, never the file, when no instance uses it. false: one does. The image is held before its instances are
- * looked for: MySQL Cluster reads them without waiting for a creation that holds the image and has not inserted yet.
+ * looked for, and they are read with locks: MySQL Cluster reads without waiting for a creation that holds the image and has not
+ * inserted yet, and may let go of the image a moment before the instance is to be seen.
  */
 export async function deleteUnusedImage(db: Database, id: string): Promise<boolean> {
   return db.transaction(async (tx) => {
     const [held] = await tx.query('SELECT id FROM images WHERE id = ? FOR UPDATE', [id]);
     if (held === undefined) return true;
-    const [used] = await tx.query('SELECT id FROM instances WHERE image_id = ? LIMIT 1', [id]);
+    const [used] = await tx.query('SELECT id FROM instances WHERE image_id = ? LIMIT 1 LOCK IN SHARE MODE', [id]);
     if (used !== undefined) return false;
     await tx.execute('DELETE FROM images WHERE id = ?', [id]);
     return true;

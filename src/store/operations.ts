@@ -79,6 +79,27 @@ export async function selectOperation(db: Db, id: string): Promise<Operation> {
   return operation;
 }
 
+/**
+ * The one that made an instance which is there; undefined: it ended long ago. MySQL Cluster commits the rows of a transaction one
+ * after the other, so one that is not seen is looked for with a lock, which waits for whoever is just writing it.
+ */
+export async function selectOptionalCreation(db: Db, instanceId: string): Promise<Operation | undefined> {
+  const ask = (lock: '' | 'LOCK IN SHARE MODE'): Promise<OperationRow[]> => db.query<OperationRow>(
+    `SELECT ${columns} FROM operations WHERE instance_id = ? AND kind = 'instance-create' ORDER BY created_at DESC, id LIMIT 1 ${lock}`, [instanceId],
+  );
+  const [row] = await ask('');
+  const [found] = row === undefined ? await ask('LOCK IN SHARE MODE') : [row];
+  return found && toOperation(found);
+}
+
+/** One that its instance speaks of: as selectOptionalCreation it waits for whoever is just writing it. */
+export async function selectOptionalNamedOperation(db: Db, id: string): Promise<Operation | undefined> {
+  const operation = await selectOptionalOperation(db, id);
+  if (operation !== undefined) return operation;
+  const [row] = await db.query<OperationRow>(`SELECT ${columns} FROM operations WHERE id = ? LOCK IN SHARE MODE`, [id]);
+  return row && toOperation(row);
+}
+
 interface StepRow {
   readonly position: number;
   readonly name: string;

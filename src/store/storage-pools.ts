@@ -127,11 +127,11 @@ export async function unlinkHostPool(db: Db, hostId: string, poolId: string): Pr
   await db.execute('DELETE FROM host_pools WHERE host_id = ? AND pool_id = ?', [hostId, poolId]);
 }
 
-/** False: an instance of this host has its disk there. The host is held, so that none is being placed there meanwhile. */
+/** False: an instance of this host has its disk there. The host is held, so that none is being placed there meanwhile; a locking read sees who has just been. */
 export async function unlinkHostPoolIfUnused(db: Database, hostId: string, poolId: string): Promise<boolean> {
   return db.transaction(async (tx) => {
     await holdHost(tx, hostId);
-    const [used] = await tx.query("SELECT id FROM instances WHERE host_id = ? AND pool_id = ? AND state <> 'failed' LIMIT 1", [hostId, poolId]);
+    const [used] = await tx.query("SELECT id FROM instances WHERE host_id = ? AND pool_id = ? AND state <> 'failed' LIMIT 1 LOCK IN SHARE MODE", [hostId, poolId]);
     if (used !== undefined) return false;
     await unlinkHostPool(tx, hostId, poolId);
     return true;

@@ -144,8 +144,9 @@ export async function adminExists(db: Db): Promise<boolean> {
 export type FirstAdminResult = 'made' | 'admin-exists' | 'name-taken';
 
 /**
- * Whoever changes the set of admins holds this row until the end of the transaction. What is read after it is the newest:
- * the first ordinary read comes later, and it is the one that fixes a snapshot.
+ * Whoever changes the set of admins holds this row until the end of the transaction. What is read after it must be read with
+ * locks: on MySQL Cluster the rows of a transaction are committed one after the other, so the guard may be ours before the
+ * admins are as its last holder left them.
  */
 async function holdAdminGuard(tx: Db): Promise<void> {
   await tx.execute('INSERT INTO admin_guard (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id');
@@ -155,7 +156,8 @@ async function holdAdminGuard(tx: Db): Promise<void> {
 export async function insertFirstAdmin(db: Database, admin: NewUser): Promise<FirstAdminResult> {
   return db.transaction(async (tx) => {
     await holdAdminGuard(tx);
-    if (await adminExists(tx)) return (await selectOptionalUser(tx, admin.id)) === undefined ? 'admin-exists' : 'made';
+    const [first] = await tx.query<{ id: string }>("SELECT id FROM users WHERE role = 'admin' ORDER BY id = ? DESC LIMIT 1 LOCK IN SHARE MODE", [admin.id]);
+    if (first !== undefined) return first.id === admin.id ? 'made' : 'admin-exists';
     return (await insertUser(tx, { ...admin, role: 'admin', state: 'active' })) ? 'made' : 'name-taken';
   });
 }
@@ -210,18 +212,25 @@ export async function updateUserAccess(
 ): Promise<AccessResult> {
   return db.transaction(async (tx) => {
     await holdAdminGuard(tx);
-    const user = await selectOptionalUser(tx, id);
+    const [user] = await tx.query<Pick<UserRow, 'role' | 'state'>>('SELECT role, state FROM users WHERE id = ? FOR UPDATE', [id]);
     if (user === undefined) return 'missing';
     const role = access.role ?? user.role;
     const state = access.state ?? user.state;
     if (role === user.role && state === user.state) return 'done';
     if (isActiveAdmin(user) && !isActiveAdmin({ role, state })) {
-      const others = await tx.query("SELECT id FROM users WHERE role = 'admin' AND state = 'active' AND id <> ? LIMIT 1", [id]);
-      if (others.length === 0) return 'last-admin';
+      if (!(await hasOtherAdmin(tx, id))) return 'last-admin';
     }
     await tx.execute('UPDATE users SET role = ?, state = ?, session_epoch = session_epoch + 1, updated_at = ? WHERE id = ?', [role, state, now, id]);
     return 'done';
   });
+}
+
+/** Those who look like one are asked again with a lock, which waits for whoever is just making them something else. */
+async function hasOtherAdmin(tx: Db, id: string): Promise<boolean> {
+  const seen = await tx.query<{ id: string }>("SELECT id FROM users WHERE role = 'admin' AND state = 'active' AND id <> ?", [id]);
+  if (seen.length === 0) return false;
+  const others = await tx.query("SELECT id FROM users WHERE id IN (?) AND role = 'admin' AND state = 'active' LIMIT 1 LOCK IN SHARE MODE", [seen.map((other) => other.id)]);
+  return others.length > 0;
 }
 
 function isActiveAdmin(user: { readonly role: Role; readonly state: UserState }): boolean {
