@@ -25,6 +25,7 @@ import { selectOptionalInstance } from '../../src/store/instances.ts';
 import { selectOperation, selectOperationSteps } from '../../src/store/operations.ts';
 import { upsertPool } from '../../src/store/storage-pools.ts';
 import { insertUser, selectUser } from '../../src/store/users.ts';
+import { withAnswers } from './answered-db.ts';
 import { createTestDatabase } from './database.ts';
 import { testFencing } from './fence-agent.ts';
 import { startFakeLibvirtd, type FakeLibvirtd, type FakeLibvirtdOptions } from './fake-libvirtd/index.ts';
@@ -67,8 +68,10 @@ export interface Cloud {
   create(name?: string, size?: Size): Promise<SubmittedInstance>;
   act(instanceId: string, action: PowerAction): Promise<Operation>;
   instance(id: string): Promise<Instance>;
-  /** waits until it has ended */
+  /** waits until it has ended, and all that was written with its end is to be seen */
   ended(operationId: string): Promise<Operation>;
+  /** until what the portal is writing now is to be seen, all of it */
+  answered(): Promise<void>;
   /** a running instance */
   running(name?: string): Promise<Instance>;
   /** Throws when the database, its sums and the hosts tell different stories. */
@@ -85,7 +88,7 @@ export async function createCloud(options: CloudOptions = {}): Promise<Cloud> {
   const hosts = createFleet((uri, more) => openHypervisor(uri, { ...options.connections, ...more }));
   const runners: Runner[] = [];
   const alerts: Sentence[] = [];
-  const portalDb = (await options.reach?.(database.url)) ?? db;
+  const portalDb = withAnswers((await options.reach?.(database.url)) ?? db);
   const deps: OperationDeps = {
     db: portalDb, hosts, openHost: openHypervisor, fencing: testFencing(), alert: (sentence) => void alerts.push(sentence), clock, log: createLog(process.env['TEST_LOG'] ?? 'silent'), wake: () => runners.forEach((runner) => runner.wake()),
   };
@@ -109,9 +112,11 @@ export async function createCloud(options: CloudOptions = {}): Promise<Cloud> {
     },
     instance: async (id) => (await selectOptionalInstance(db, id)) ?? assert.fail(`no instance ${id}`),
     async ended(operationId) {
-      for (const deadline = Date.now() + 20_000; Date.now() < deadline; await delay(15)) {
+      for (const deadline = Date.now() + 60_000; Date.now() < deadline; await delay(15)) {
         const operation = await selectOperation(db, operationId);
-        if (operation.endedAt !== null) return operation;
+        if (operation.endedAt === null) continue;
+        await portalDb.answered();
+        return operation;
       }
       return assert.fail(`not ended: ${JSON.stringify([await selectOperation(db, operationId), await selectOperationSteps(db, operationId)])}`);
     },
@@ -121,12 +126,13 @@ export async function createCloud(options: CloudOptions = {}): Promise<Cloud> {
       assert.deepEqual([state, error], ['done', null]);
       return cloud.instance(instance.id);
     },
+    answered: () => portalDb.answered(),
     checkBooks: () => checkBooks(db, fakes),
     async close() {
       await Promise.all(runners.map((runner) => runner.stop()));
       await hosts.close();
       await Promise.all(fakes.map((fake) => fake.close()));
-      if (portalDb !== db) await portalDb.close();
+      if (options.reach !== undefined) await portalDb.close();
       await database.close();
     },
   };
@@ -143,7 +149,7 @@ async function insertHosts(db: Database, fakes: readonly FakeLibvirtd[], cpus: n
     await updateHostContact(db, id, { state: 'up', at: Date.now() });
   }
   hosts.sync(ids.map((id, index) => ({ id, uri: fakes[index]?.uri ?? '' })));
-  await Promise.all(ids.map((id) => hosts.host(id).ready({ timeoutMs: 5000 })));
+  await Promise.all(ids.map((id) => hosts.host(id).ready({ timeoutMs: 20_000 })));
   return ids;
 }
 

@@ -47,5 +47,5 @@ export const drain = async (cloud: Cloud, hostId: string): Promise<Operation> =>
 export const bringBack = async (cloud: Cloud, hostId: string): Promise<Operation> => submitHostReturn(cloud.deps, await selectHost(cloud.db, hostId), admin);
 
 export async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await holds()); await delay(10)) if (Date.now() > deadline) assert.fail(`never came: ${what}`);
+  for (const deadline = Date.now() + 60_000; !(await holds()); await delay(10)) if (Date.now() > deadline) assert.fail(`never came: ${what}`);
 }

@@ -17,6 +17,7 @@ import type { OperationDeps } from '../../src/operations/deps.ts';
 import { createRunner } from '../../src/operations/runner.ts';
 import { selectHosts } from '../../src/store/hosts.ts';
 import type { WebDeps } from '../../src/web/deps.ts';
+import { withAnswers } from './answered-db.ts';
 import { createTestDatabase, databaseEngine, type TestDatabase } from './database.ts';
 
 export interface TestPortal {
@@ -25,6 +26,8 @@ export interface TestPortal {
   readonly database: TestDatabase;
   /** opens connections to the hosts that are in the database now */
   syncHosts(): Promise<void>;
+  /** until what the portal is writing now is to be seen, all of it */
+  answered(): Promise<void>;
   /** a new browser: no cookies yet */
   client(): Client;
   close(): Promise<void>;
@@ -45,6 +48,7 @@ export interface TestPortalOptions {
 
 export async function startTestPortal(options: TestPortalOptions = {}): Promise<TestPortal> {
   const database = options.database ?? (await createTestDatabase());
+  const db = withAnswers(database.db);
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -62,11 +66,11 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
   const openHost: OpenHypervisor = (uri, open) => openHypervisor(uri, { connectTimeoutMs: 3000, ...open });
   const hosts = createFleet(openHost);
   const operations: OperationDeps = {
-    db: database.db, hosts, openHost, fencing: createFencing({ directories: config.fenceAgentsPath, sessionSecret: config.sessionSecret }), alert: () => undefined, clock, log,
+    db, hosts, openHost, fencing: createFencing({ directories: config.fenceAgentsPath, sessionSecret: config.sessionSecret }), alert: () => undefined, clock, log,
     wake: () => runner?.wake(),
   };
   const runner = options.runner === false ? undefined : createRunner(operations, { ownerId: crypto.randomUUID() });
-  const deps: WebDeps = { config, db: database.db, clock, log, operations, mailer: createMailer(config.smtpUrl, config.mailFrom), refusalMs: options.refusalMs ?? 1 };
+  const deps: WebDeps = { config, db, clock, log, operations, mailer: createMailer(config.smtpUrl, config.mailFrom), refusalMs: options.refusalMs ?? 1 };
   server.on('request', createApp(deps));
   const consoles = attachConsole(server, deps);
   runner?.start();
@@ -75,6 +79,7 @@ export async function startTestPortal(options: TestPortalOptions = {}): Promise<
     deps,
     database,
     syncHosts: async () => hosts.sync(await selectHosts(database.db)),
+    answered: () => db.answered(),
     client: () => new Client(url),
     async close() {
       await runner?.stop();
