@@ -9,6 +9,10 @@ import { claimJob, releaseJobs, selectJobs, updateJobEnded } from '../../src/sto
 import { clockMarginMs } from '../../src/store/lease-watch.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 
+async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+  for (const end = Date.now() + 20_000; !(await holds()); await delay(10)) if (Date.now() > end) assert.fail(`not within 20 s: ${what}`);
+}
+
 let database: TestDatabase;
 const log = createLog('silent');
 before(async () => { database = await createTestDatabase(); });
@@ -61,22 +65,22 @@ test('no overlap, one portal at a time, and a failure is written down', async ()
       if (runs[who] === 2) throw new Error('a bad day');
     },
   });
-  const first = createSchedule(deps, [slow('first')], 'first');
-  const second = createSchedule(deps, [slow('second')], 'second');
+  // whoever stops lets go of it: nobody waits for this lease
+  const leaseMs = 600_000;
+  const first = createSchedule(deps, [slow('first')], 'first', { leaseMs });
+  const second = createSchedule(deps, [slow('second')], 'second', { leaseMs });
+  const began = performance.now();
   first.start();
-  await delay(100);
+  await until('the first portal has it', () => runs.first >= 1);
   second.start();
-  await delay(500);
-  assert.equal(most, 1);
+  await until('it runs again and again, also after a failure', () => runs.first >= 4);
+  assert.ok(performance.now() - began >= 3 * 115, 'one run after the other');
   assert.equal(runs.second, 0);
-  assert.ok(runs.first >= 3 && runs.first <= 5, `${runs.first} runs`);
   await first.stop();
   const stoppedAt = runs.first;
-  await delay(250);
+  await until('the other portal takes over, and goes on', () => runs.second >= 3);
   assert.equal(runs.first, stoppedAt);
-  assert.ok(runs.second >= 1, 'the other portal takes over at once');
-  await delay(200);
-  assert.ok(runs.second >= 2);
+  assert.equal(most, 1);
   await second.stop();
   const row = (await selectJobs(database.db)).find((job) => job.name === 'slow');
   assert.equal(row?.leaseOwner, null);
@@ -90,7 +94,7 @@ test('an error is kept for the admin, and a job that runs everywhere needs no le
     { name: 'here', every: 60_000, everywhere: true, run: async () => { runs++; } },
   ], 'me');
   schedule.start();
-  for (let wait = 0; wait < 50 && (await selectJobs(database.db)).find((job) => job.name === 'bad')?.error == null; wait++) await delay(20);
+  await until('both have run', async () => runs > 0 && (await selectJobs(database.db)).find((job) => job.name === 'bad')?.error != null);
   await schedule.stop();
   const jobs = await selectJobs(database.db);
   assert.equal(jobs.find((job) => job.name === 'bad')?.error, 'a bad day');
@@ -106,7 +110,7 @@ test('a dead portal’s job comes over within its lease, whatever the clocks say
   const ranAt: number[] = [];
   const schedule = createSchedule({ db, clock: systemClock, log }, [{ name: 'orphan', every: 600_000, run: async () => void ranAt.push(Date.now()) }], 'alive', { leaseMs: 1000 });
   schedule.start();
-  for (const end = now + 10_000; Date.now() < end && ranAt.length === 0;) await delay(20);
+  await until('it runs', () => ranAt.length > 0);
   await schedule.stop();
   assert.equal(ranAt.length, 1);
   assert.ok((ranAt[0] ?? 0) - now >= 1000, 'not before it stood still for a lease');
@@ -123,12 +127,47 @@ test('a run whose lease is taken, or cannot be renewed, is told to stop', async 
     const job: Job = { name, every: 60_000, run: (signal) => new Promise((resolve) => signal.addEventListener('abort', () => { stopped = true; resolve(); })) };
     const schedule = createSchedule({ db: slow, clock: systemClock, log }, [job], 'slow', { leaseMs: 800 });
     schedule.start();
-    for (const end = Date.now() + 5000; Date.now() < end && (await selectJobs(db)).find((row) => row.name === name)?.leaseOwner !== 'slow';) await delay(10);
+    await until('it runs', async () => (await selectJobs(db)).find((row) => row.name === name)?.leaseOwner === 'slow');
     if (how === 'taken') await db.execute('UPDATE jobs SET lease_owner = ?, lease_until = ? WHERE name = ?', ['other', Date.now() + 60_000, name]);
     else answers = new Promise((resolve) => { answer = resolve; });
-    for (const end = Date.now() + 5000; Date.now() < end && !stopped;) await delay(10);
-    assert.ok(stopped, how);
+    await until(`it is told: ${how}`, () => stopped);
     answer();
     await schedule.stop();
   }
+});
+
+test('a dead portal’s job comes over while this one’s own renewals hang', async () => {
+  const { db } = database;
+  await claimJob(db, 'while-hanging', 'dead', { now: Date.now(), leaseMs: 1000 });
+  let answer: () => void = () => undefined;
+  const answers = new Promise<void>((resolve) => { answer = resolve; });
+  const hanging: typeof db = {
+    ...db,
+    async execute(sql, params) {
+      if (sql.startsWith('UPDATE jobs SET lease_until')) await answers;
+      return db.execute(sql, params);
+    },
+  };
+  let runs = 0;
+  const schedule = createSchedule({ db: hanging, clock: systemClock, log }, [{ name: 'while-hanging', every: 600_000, run: async () => void runs++ }], 'alive', { leaseMs: 1000 });
+  schedule.start();
+  await until('it runs', () => runs > 0);
+  answer();
+  await schedule.stop();
+  assert.equal(runs, 1);
+});
+
+test('where another portal has a job, what it has to know for it is kept up', async () => {
+  const deps = { db: database.db, clock: systemClock, log };
+  const did: Record<string, number> = {};
+  const count = (what: string) => async (): Promise<void> => { did[what] = (did[what] ?? 0) + 1; };
+  const [first, second] = ['first', 'second'].map((who) => createSchedule(deps, [{ name: 'watched', every: 50, run: count(`${who} runs`), standBy: count(`${who} stands by`) }], who));
+  first?.start();
+  await until('the first has it', () => (did['first runs'] ?? 0) > 0);
+  second?.start();
+  await until('the second keeps it up', () => (did['second stands by'] ?? 0) >= 3);
+  assert.deepEqual(Object.keys(did).sort(), ['first runs', 'second stands by']);
+  await first?.stop();
+  await until('the second takes over', () => (did['second runs'] ?? 0) >= 1);
+  await second?.stop();
 });

@@ -12,6 +12,7 @@ import { requestCancel } from '../../src/operations/cancel.ts';
 import type { OperationDeps } from '../../src/operations/deps.ts';
 import { createRunner, type Runner, type RunnerOptions } from '../../src/operations/runner.ts';
 import type { Definition, Step, StepRun } from '../../src/operations/step.ts';
+import { clockMarginMs } from '../../src/store/lease-watch.ts';
 import { insertOperation, selectOperation, selectOperationSteps } from '../../src/store/operations.ts';
 import { testFencing } from '../helpers/fence-agent.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
@@ -20,6 +21,7 @@ const kind = 'instance-start';
 const quick: Pick<RunnerOptions, 'times' | 'limits'> = { times: { waitForHostMs: 200, retryMs: 40 }, limits: { pollMs: 15, operations: 50 } };
 
 let database: TestDatabase;
+let now = (): number => Date.now();
 let deps: OperationDeps;
 const runners: Runner[] = [];
 
@@ -27,10 +29,11 @@ before(async () => {
   database = await createTestDatabase();
   deps = {
     db: database.db, hosts: createFleet(() => assert.fail('no host is needed here')), openHost: () => assert.fail('no host is needed here'), fencing: testFencing(), alert: () => undefined,
-    clock: { now: () => Date.now() }, log: createLog('silent'), wake: () => undefined,
+    clock: { now: () => now() }, log: createLog('silent'), wake: () => undefined,
   };
 });
 afterEach(async () => {
+  now = () => Date.now();
   await Promise.all(runners.splice(0).map((runner) => runner.stop()));
   await deps.db.execute('DELETE FROM operations');
   await deps.db.execute('DELETE FROM operation_steps');
@@ -65,13 +68,17 @@ async function submit(): Promise<string> {
 }
 
 async function until(id: string, wanted: (operation: Operation) => boolean): Promise<Operation> {
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await delay(10)) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await delay(10)) {
     const operation = await selectOperation(deps.db, id);
     if (wanted(operation)) return operation;
   }
   return assert.fail(`still ${JSON.stringify(await selectOperation(deps.db, id))}`);
 }
 const ended = (operation: Operation): boolean => operation.endedAt !== null;
+const running = (id: string, position: number): Promise<unknown> => untilSteps(id, (now) => now[position] === 'running');
+async function untilSteps(id: string, wanted: (now: readonly string[]) => boolean): Promise<void> {
+  for (const deadline = Date.now() + 60_000; !wanted(await states(id)); await delay(5)) if (Date.now() > deadline) assert.fail(`still ${(await states(id)).join()}`);
+}
 const states = async (id: string): Promise<string[]> => (await selectOperationSteps(deps.db, id)).map((step) => step.state);
 
 describe('the runner', () => {
@@ -155,12 +162,12 @@ describe('the runner', () => {
   it('notices within its lease that it was taken', async () => {
     const seen: unknown[] = [];
     const runner = start(definitionOf(async (words, run) => {
-      if (words === 'run a') await delay(5000, undefined, { signal: run.signal }).catch(() => seen.push('aborted'));
+      if (words === 'run a') await delay(600_000, undefined, { signal: run.signal }).catch(() => seen.push('aborted'));
     }), { times: { ...quick.times, leaseMs: 400 } });
     const id = await submit();
-    for (; (await states(id))[0] !== 'running'; ) await delay(5);
+    await running(id, 0);
     await deps.db.execute('UPDATE operations SET lease_owner = ?, lease_until = ? WHERE id = ?', [randomUUID(), Date.now() + 60_000, id]);
-    for (const deadline = Date.now() + 1000; Date.now() < deadline && seen.length === 0; ) await delay(10);
+    await until(id, () => seen.length > 0);
     assert.deepEqual(seen, ['aborted']);
     await runner.stop();
   });
@@ -168,12 +175,14 @@ describe('the runner', () => {
   it('takes up what a dead runner left, at the step it was in', async () => {
     const notes: string[] = [];
     const id = await submit();
-    await deps.db.execute("UPDATE operations SET state = 'running', lease_owner = ?, lease_until = ? WHERE id = ?", [randomUUID(), Date.now() + 300, id]);
+    const at = Date.now();
+    await deps.db.execute("UPDATE operations SET state = 'running', lease_owner = ?, lease_until = ? WHERE id = ?", [randomUUID(), at + 60_000, id]);
     await deps.db.execute("UPDATE operation_steps SET state = 'done' WHERE operation_id = ? AND position = 0", [id]);
     await deps.db.execute("UPDATE operation_steps SET state = 'running' WHERE operation_id = ? AND position = 1", [id]);
     const runner = start(definitionOf((words) => void notes.push(words)));
     await delay(150);
     assert.deepEqual(notes, [], 'the lease still holds');
+    now = () => at + 60_000 + clockMarginMs + 1;
     await until(id, ended);
     assert.deepEqual(notes, ['run b', 'run c', 'done']);
     await runner.stop();
@@ -194,10 +203,10 @@ describe('the runner', () => {
   it('leaves alone what one holds whose clock is almost five seconds behind', async () => {
     const notes: string[] = [];
     const [id, behind] = [await submit(), randomUUID()];
-    const renew = (): Promise<unknown> => deps.db.execute("UPDATE operations SET state = 'running', lease_owner = ?, lease_until = ? WHERE id = ?", [behind, Date.now() - 4800 + 500, id]);
+    const renew = (): Promise<unknown> => deps.db.execute("UPDATE operations SET state = 'running', lease_owner = ?, lease_until = ? WHERE id = ?", [behind, Date.now() - 4800 + 2000, id]);
     await renew();
-    const runner = start(definitionOf((words) => void notes.push(words)), { times: { ...quick.times, leaseMs: 500 } });
-    for (const end = Date.now() + 1500; Date.now() < end; await delay(100)) await renew();
+    const runner = start(definitionOf((words) => void notes.push(words)), { times: { ...quick.times, leaseMs: 2000 } });
+    for (const end = Date.now() + 3000; Date.now() < end; await delay(100)) await renew();
     assert.deepEqual(notes, []);
     await until(id, ended);
     assert.deepEqual(notes, ['run a', 'run b', 'run c', 'done']);
@@ -290,12 +299,12 @@ describe('cancelling', () => {
     const notes: string[] = [];
     const runner = start(definitionOf((words) => void notes.push(words), {
       a: { cancellable: true },
-      b: { cancellable: true, run: (run) => delay(10_000, undefined, { signal: run.signal }) },
+      b: { cancellable: true, run: (run) => delay(600_000, undefined, { signal: run.signal }) },
     }));
     const id = await submit();
     await until(id, (operation) => operation.cancellable && operation.state === 'running' && notes.includes('run a'));
     await until(id, () => true);
-    for (; (await states(id))[1] !== 'running'; ) await delay(5);
+    await running(id, 1);
     await requestCancel(deps, await selectOperation(deps.db, id));
     const operation = await until(id, ended);
     assert.deepEqual([operation.state, operation.error], ['cancelled', null]);
@@ -310,7 +319,7 @@ describe('cancelling', () => {
       if (words === 'run b') await gate;
     }, { a: { cancellable: true }, c: { cancellable: true } }));
     const id = await submit();
-    for (; (await states(id))[1] !== 'running'; ) await delay(5);
+    await running(id, 1);
     const operation = await selectOperation(deps.db, id);
     assert.equal(operation.cancellable, false);
     await assert.rejects(requestCancel(deps, operation), (error: AppError) => error.sentence.key === 'operations.cancel.too-late');
@@ -323,14 +332,19 @@ describe('cancelling', () => {
 describe('stopping', () => {
   it('lets the step in progress finish and leaves the rest to another', async () => {
     const notes: string[] = [];
+    let go: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
     const definition = definitionOf(async (words) => {
-      await delay(words === 'run b' ? 100 : 0);
+      if (words === 'run b') await gate;
       notes.push(words);
     });
     const id = await submit();
     const first = start(definition);
-    for (; (await states(id))[1] !== 'running'; ) await delay(2);
-    await first.stop();
+    await running(id, 1);
+    const stopped = first.stop();
+    await delay(100);
+    go();
+    await stopped;
     assert.deepEqual(notes, ['run a', 'run b']);
     assert.deepEqual(await states(id), ['done', 'done', 'waiting']);
     const second = start(definition);
@@ -346,7 +360,7 @@ describe('stopping', () => {
     });
     const id = await submit();
     const first = start(definition, { limits: { ...quick.limits, stopMs: 50 } });
-    for (; (await states(id))[1] !== 'running'; ) await delay(2);
+    await running(id, 1);
     await first.stop();
     assert.equal((await selectOperation(deps.db, id)).state, 'running');
     const second = start(definition);
@@ -370,10 +384,12 @@ describe('limits', () => {
     const hosts = [randomUUID(), randomUUID()];
     let busy = 0;
     let most = 0;
+    let go: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
     const definition = definitionOf(async (words, run) => {
       if (words !== 'run a' || run.operation.hostId !== hosts[0]) return;
       most = Math.max(most, ++busy);
-      await delay(80);
+      await gate;
       busy--;
     });
     const ids = await Promise.all(Array.from({ length: 12 }, submit));
@@ -381,7 +397,8 @@ describe('limits', () => {
     const runner = start(definition, { limits: { pollMs: 15, operations: 6, perHost: 2 } });
     const other = ids.slice(8);
     for (const id of other) await until(id, ended);
-    assert.ok((await Promise.all(ids.slice(0, 8).map((id) => selectOperation(deps.db, id)))).some((operation) => !ended(operation)), 'the other host was not held up');
+    assert.ok((await Promise.all(ids.slice(0, 8).map((id) => selectOperation(deps.db, id)))).every((operation) => !ended(operation)), 'the other host was not held up');
+    go();
     for (const id of ids) assert.equal((await until(id, ended)).state, 'done');
     assert.equal(most, 2);
     await runner.stop();

@@ -183,7 +183,7 @@ describe('a day', () => {
 
 describe('the time of a wrong password', () => {
   it('is the same for an unknown name and for hashes of other costs', async () => {
-    const slow = await startTestPortal({ runner: false, database: portal.database, refusalMs: 1000 });
+    const slow = await startTestPortal({ runner: false, database: portal.database, refusalMs: 3000 });
     const { db } = portal.deps;
     await makeUser(db, 'old', { passwordHash: await bcrypt.hash(testPassword, 4) });
     const msOf = async (name: string): Promise<number> => {
@@ -193,17 +193,16 @@ describe('the time of a wrong password', () => {
       assert.equal((await client.post('/login', { name, password: 'a guess' })).status, 401);
       return performance.now() - began;
     };
-    await msOf('warm-up');
-    for (const name of ['old', 'boss', 'nobody-at-all']) {
+    await Promise.all(['old', 'boss', 'nobody-at-all'].map(async (name) => {
       const ms = await msOf(name);
       // on a machine that is busy it may be the next multiple
-      assert.ok(ms >= 1000 && ms % 1000 < 400, `${name}: ${ms} ms`);
-    }
+      assert.ok(ms >= 3000 && ms % 3000 < 1500, `${name}: ${ms} ms`);
+    }));
     const client = slow.client();
     await client.get('/login');
     const began = performance.now();
     assert.equal((await client.post('/login', { name: 'old', password: testPassword })).status, 303);
-    assert.ok(performance.now() - began < 1000, 'who knows it does not wait');
+    assert.ok(performance.now() - began < 3000, 'who knows it does not wait');
     await slow.close();
   });
 });

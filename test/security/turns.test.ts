@@ -51,7 +51,7 @@ function openGate(name: string): void {
 }
 
 async function until(what: string, look: () => boolean | Promise<boolean>): Promise<void> {
-  for (const end = performance.now() + 8000; !(await look()); await delay(10)) if (performance.now() > end) assert.fail(`not within 8 s: ${what}`);
+  for (const end = performance.now() + 30_000; !(await look()); await delay(10)) if (performance.now() > end) assert.fail(`not within 30 s: ${what}`);
 }
 
 interface Asked { readonly answers: Promise<readonly Response[]>; readonly counts: Map<number, number> }
@@ -75,8 +75,9 @@ describe('one user', () => {
     const [ann, ben] = [await makeUser(portal.deps.db, 'ann'), await makeUser(portal.deps.db, 'ben')];
     const [greedy, other] = [await loggedIn(portal, ann.name), await loggedIn(portal, ben.name)];
     const gate = closeGate(ann.id);
-    const { answers, counts } = ask(500, () => account(greedy));
-    await until('400 are refused', () => counts.get(429) === 400);
+    // no more than the test needs: who waits is refused after ten seconds, whatever the machine does meanwhile
+    const { answers, counts } = ask(130, () => account(greedy));
+    await until('thirty are refused', () => counts.get(429) === 30);
     assert.equal(gate.held, 10);
 
     assert.equal((await account(other)).status, 200);
@@ -92,7 +93,7 @@ describe('one user', () => {
 
     openGate(ann.id);
     await answers;
-    assert.deepEqual([counts.get(200), counts.get(429)], [100, 400]);
+    assert.deepEqual([counts.get(200), counts.get(429)], [100, 30]);
     assert.equal(gate.most, 10);
     assert.equal((await account(greedy)).status, 200);
   });
@@ -147,15 +148,15 @@ describe('one user', () => {
     ending.abort();
   });
 
-  it('is told so when a turn does not come', { timeout: 20_000 }, async () => {
+  it('is told so when a turn does not come', { timeout: 60_000 }, async () => {
     const late = await makeUser(portal.deps.db, 'late');
     const client = await loggedIn(portal, late.name);
     closeGate(late.id);
     const { counts, answers } = ask(12, () => account(client));
     const began = performance.now();
-    await delay(9000);
-    assert.equal(counts.size, 0);
-    await delay(Math.max(0, 11_500 - (performance.now() - began)));
+    await until('one is told', () => counts.size > 0);
+    assert.ok(performance.now() - began >= 9900, 'not before ten seconds');
+    await until('both are told', () => counts.get(429) === 2);
     assert.deepEqual([...counts], [[429, 2]]);
     openGate(late.id);
     await answers;
@@ -169,8 +170,8 @@ describe('the visitors of one network', () => {
     const client = await loggedIn(portal, user.name);
     const gate = closeGate('/');
     // one network: of IPv6 the first 64 bits
-    const { answers, counts } = ask(400, (index) => home(`2001:db8:0:1::${(index + 1).toString(16)}`));
-    await until('100 are refused', () => counts.get(429) === 100);
+    const { answers, counts } = ask(320, (index) => home(`2001:db8:0:1::${(index + 1).toString(16)}`));
+    await until('twenty are refused', () => counts.get(429) === 20);
     assert.equal(gate.held, 30);
     const from = (ip: string, cookie = ''): Promise<Response> => fetch(`${portal.url}/login`, { headers: { 'x-forwarded-for': ip, cookie }, redirect: 'manual' });
     assert.equal((await from('2001:db8:0:1::ffff')).status, 429);
@@ -179,7 +180,7 @@ describe('the visitors of one network', () => {
     assert.equal((await client.request('/account', { headers: { 'x-forwarded-for': '2001:db8:0:1::1' } })).status, 200);
     openGate('/');
     await answers;
-    assert.deepEqual([counts.get(200), counts.get(429)], [300, 100]);
+    assert.deepEqual([counts.get(200), counts.get(429)], [300, 20]);
     assert.equal((await from('2001:db8:0:1::ffff')).status, 200);
   });
 });
