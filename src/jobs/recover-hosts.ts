@@ -4,7 +4,9 @@ import { say } from '../errors.ts';
 import { hostsToRecover, suspectsOwnNetwork } from '../model/recovery.ts';
 import type { OperationDeps } from '../operations/deps.ts';
 import { submitHostRecover } from '../operations/host-recover.ts';
+import type { Host } from '../model/host.ts';
 import { selectHosts } from '../store/hosts.ts';
+import { selectPortalsUpSince } from '../store/portals.ts';
 import { selectHostsOwingRestarts, selectInhabitedHostIds, selectOpenRecoveries, selectRecoveriesByHost } from '../store/recoveries.ts';
 import { selectSettings } from '../store/settings.ts';
 
@@ -14,6 +16,15 @@ import { selectSettings } from '../store/settings.ts';
  */
 const afterFailureMs = 60_000;
 const afterReturnMs = 15_000;
+
+/**
+ * A host that no portal has seen since the first of them started may be starting too: after a power failure some servers take
+ * minutes, and one whose fence agent switches it off while it boots stays off. Milliseconds. Longer: what ran on a host that died
+ * while no portal was there waits so long for its restart. Shorter: hosts that are slow to start are switched off.
+ */
+const bootMs = 300_000;
+/** A portal that has not written for so long is none that was there without a break. */
+const livingMs = 15_000;
 
 /** The run of the job; it remembers whether the admins were told that our own network is in doubt. */
 export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
@@ -27,7 +38,7 @@ export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
     const isolated = suspectsOwnNetwork(hosts);
     if (isolated && !toldOfIsolation) deps.alert(say('recovery.alert.isolated', { total: hosts.filter((host) => host.state === 'unreachable').length }));
     toldOfIsolation = isolated;
-    const due = hostsToRecover(hosts, availability.graceSeconds, clock.now());
+    const due = await withoutBooting(deps, hostsToRecover(hosts, availability.graceSeconds, clock.now()));
     const owing = hosts.some((host) => host.state === 'fenced') ? await selectHostsOwingRestarts(db) : [];
     if (due.length === 0 && owing.length === 0) return;
     const [inhabited, open] = await Promise.all([selectInhabitedHostIds(db), selectOpenRecoveries(db)]);
@@ -41,4 +52,11 @@ export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
       deps.log.warn({ hostId: host.id, host: host.name, state: host.state }, 'recovery of a host begins');
     }
   };
+}
+
+/** Without those that may still be starting, together with the portals. */
+async function withoutBooting({ db, clock }: OperationDeps, due: readonly Host[]): Promise<Host[]> {
+  const since = due.length === 0 ? null : await selectPortalsUpSince(db, livingMs);
+  if (since === null || clock.now() - since >= bootMs) return [...due];
+  return due.filter((host) => (host.seenAt ?? 0) >= since);
 }

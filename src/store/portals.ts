@@ -77,6 +77,12 @@ export async function selectPortals(db: Db): Promise<Portal[]> {
   }));
 }
 
+/** Since when a portal has been there without a break: the oldest start of those that live; null: none does. */
+export async function selectPortalsUpSince(db: Db, livingMs: number): Promise<number | null> {
+  const [row] = await db.query<{ since: number | null }>(`SELECT MIN(started_at) AS since FROM portals WHERE stopped_at IS NULL AND seen_at >= ${databaseNow} - ?`, [livingMs]);
+  return row?.since ?? null;
+}
+
 /** Forgets those not seen for that long. How many. */
 export async function deleteOldPortals(db: Db, olderThanMs: number): Promise<number> {
   const { affectedRows } = await db.execute(`DELETE FROM portals WHERE seen_at < ${databaseNow} - ?`, [olderThanMs]);

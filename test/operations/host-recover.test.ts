@@ -40,10 +40,10 @@ const runElsewhere = (instances: readonly Instance[], not = 0): Promise<void> =>
 async function staysSo(check: () => Promise<void> | void, ms = 700): Promise<void> {
   for (const end = Date.now() + ms; Date.now() < end; await delay(25)) await check();
 }
-const nothingMoved = (instances: readonly Instance[]): Promise<void> => staysSo(async () => {
+const nothingMoved = (instances: readonly Instance[], ms?: number): Promise<void> => staysSo(async () => {
   assert.equal((await lost.recoveries()).some((recovery) => recovery.provenAt !== null), false);
   for (const { id } of instances) assert.deepEqual(lost.runsOn(id).filter((index) => index !== 0), []);
-});
+}, ms);
 
 /** What stands in the database of what the admins are told: also when this portal ends before it sends it. */
 const recorded = async (): Promise<string[]> => (await selectIncidentsPage(lost.cloud.db, {}, 10, 0)).incidents.map(({ sentence }) => sentence.key);
@@ -150,7 +150,7 @@ describe('a host that is only cut off', () => {
   });
 
   it('that is back within the grace is left alone', async () => {
-    const instances = await begin({ fenced: [0], locks: false, availability: { graceSeconds: 3 } });
+    const instances = await begin({ fenced: [0], locks: false, availability: { graceSeconds: 60 } });
     await lost.cut(0);
     await lost.until(async () => (await lost.host(0)).state === 'unreachable', 'it is noticed');
     await lost.join(0);
@@ -158,6 +158,31 @@ describe('a host that is only cut off', () => {
     await nothingMoved(instances);
     assert.deepEqual(await lost.recoveries(), []);
     assert.deepEqual(await lost.machines[0]?.calls(), []);
+  });
+
+  it('that was away when the first portal started is given time to boot, unless it has answered since', async () => {
+    const instances = await begin({ fenced: [0], locks: false });
+    await lost.cut(0);
+    // as after a power failure: the only portal is younger than the last answer
+    await lost.cloud.db.execute("INSERT INTO portals (id, name, url, version, lease_owner, started_at, seen_at) VALUES ('p', 'p', '', '', 'o', ?, ?)", [Date.now() + 1000, Date.now() + 60_000]);
+    await lost.until(async () => (await lost.host(0)).state === 'unreachable', 'it is noticed');
+    await nothingMoved(instances);
+    assert.deepEqual([await lost.recoveries(), await lost.machines[0]?.calls()], [[], []]);
+    await lost.join(0);
+    await lost.until(async () => (await lost.host(0)).state === 'up', 'it has booted');
+    await lost.cloud.db.execute('UPDATE portals SET started_at = ?', [Date.now() - 1000]);
+    await lost.cut(0);
+    await runElsewhere(instances);
+  });
+
+  it('that has not booted in that time is lost', async () => {
+    const instances = await begin({ fenced: [0], locks: false });
+    await lost.cut(0);
+    await lost.cloud.db.execute("INSERT INTO portals (id, name, url, version, lease_owner, started_at, seen_at) VALUES ('p', 'p', '', '', 'o', ?, ?)", [Date.now() + 1000, Date.now() + 600_000]);
+    await lost.until(async () => (await lost.host(0)).state === 'unreachable', 'it is noticed');
+    await nothingMoved(instances);
+    lost.cloud.time.ahead += 302_000;
+    await runElsewhere(instances);
   });
 
   it('is switched off by its agent before anything starts elsewhere', async () => {
@@ -173,7 +198,7 @@ describe('a host that is only cut off', () => {
 
   for (const [fault, key] of [['fail', 'fencing.failed'], ['lie', 'fencing.still-on'], ['hang', 'fencing.timeout']] as const) {
     it(`keeps its instances when the agent ${fault}s, and gives them up when it works again`, async () => {
-      const instances = await begin({ fenced: [0], locks: false, fencing: { actionMs: 1500 } });
+      const instances = await begin({ fenced: [0], locks: false, ...(fault === 'hang' ? { fencing: { actionMs: 1500 } } : {}) });
       await lost.machines[0]?.fault(fault, true);
       await lost.cut(0);
       await lost.recovery(({ waitsFor }) => waitsFor?.key === 'recovery.waits.agent');
@@ -384,11 +409,12 @@ describe('what is going on when the host dies', () => {
 
 describe('most hosts lost at once', () => {
   it('are left alone, because that is rather our own network; a person may decide otherwise', async () => {
-    const instances = await begin({ fenced: [0, 1, 2], locks: false });
+    // time in which the last of them is noticed
+    const instances = await begin({ fenced: [0, 1, 2], locks: false, availability: { graceSeconds: 2 } });
     // together, as a switch does it
     await Promise.all([0, 1, 2].map((index) => lost.cut(index)));
     await lost.until(async () => (await Promise.all([0, 1, 2].map((index) => lost.host(index)))).every(({ state }) => state === 'unreachable'), 'all are noticed');
-    await nothingMoved(instances);
+    await nothingMoved(instances, 3500);
     assert.deepEqual(await Promise.all(lost.machines.slice(0, 3).map((machine) => machine.power())), ['on', 'on', 'on']);
     await submitHostRecover(lost.cloud.deps, await lost.host(0), { actor: lost.cloud.user, forced: true });
     await runElsewhere(instances);
