@@ -1,7 +1,7 @@
 // Deleting: power-off · undefine · delete-volumes · release. Nothing of it can be taken back, so once the power is cut a
 // silent host is waited for without end: the reservation goes only when domain and volumes are proven gone. A fenced host
 // is proven to run nothing: there it goes on, and what lies there goes when the host checks in.
-import { say, type Sentence } from '../errors.ts';
+import { AppError, say, type Sentence } from '../errors.ts';
 import { isNoStoragePool } from '../libvirt/errors.ts';
 import type { Instance } from '../model/instance.ts';
 import type { Db } from '../store/db.ts';
@@ -15,6 +15,7 @@ import { closeUsagePeriod } from '../store/usage-periods.ts';
 import { ensureOff, ensureUndefined } from './domain.ts';
 import { HostFencedError } from './failure.ts';
 import { observedChange } from './instance-power.ts';
+import { whoElseHas } from './other-hosts.ts';
 import { hypervisorForPool } from './pool-access.ts';
 import type { Definition, OperationEnd, StepRun } from './step.ts';
 import { removeVolumes } from './volumes.ts';
@@ -41,6 +42,8 @@ async function placed(run: StepRun): Promise<(Instance & { readonly hostId: stri
 async function powerOff(run: StepRun): Promise<void> {
   const instance = await placed(run);
   if (instance === undefined) return;
+  const other = instance.state === 'lost' ? await whoElseHas(run.deps, instance.id, instance.hostId, run) : undefined;
+  if (other !== undefined) throw new AppError('conflict', say('operations.failed.lives-elsewhere', { host: other.name }));
   await unlessFenced(async () => ensureOff((await run.host()).hypervisor, instance.id, run.signal));
   run.remember({ observed: 'stopped' });
 }

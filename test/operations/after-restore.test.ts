@@ -236,6 +236,31 @@ describe('after a backup of the database was loaded', () => {
   });
 });
 
+describe('a machine whose record is wrong about its host', () => {
+  it('keeps its disk when it is deleted as lost, and when its creation of yesterday is undone', async () => {
+    await runner.stop();
+    const { instance: { id }, operation } = await cloud.create('begun');
+    const load = await takeBackup();
+    runner = cloud.startRunner();
+    await done(operation.id);
+    const there = await moved(await cloud.instance(id));
+    await load();
+    const disk = cloud.fake.host.pool('default').directory.files.get(`${id}.qcow2`);
+    assert.notEqual(disk, undefined);
+    // nobody has run after-restore: the creation is taken up, cannot start what runs elsewhere, and is undone
+    await goOn();
+    const { state, error } = await cloud.ended(operation.id);
+    assert.equal(state, 'failed', JSON.stringify(error));
+    assert.deepEqual([cloud.fake.host.pool('default').directory.files.get(`${id}.qcow2`), fakeOf(there).domains.get(id)?.isActive], [disk, true]);
+    await runner.stop();
+    await cloud.db.execute("UPDATE instances SET state = 'lost', host_id = ?, pool_id = ? WHERE id = ?", [otherThan(there), there.poolId, id]);
+    runner = cloud.startRunner();
+    const refused = await cloud.ended((await cloud.act(id, 'delete')).id);
+    assert.deepEqual([refused.state, refused.error?.key], ['failed', 'operations.failed.lives-elsewhere']);
+    assert.deepEqual([cloud.fake.host.pool('default').directory.files.get(`${id}.qcow2`), fakeOf(there).domains.get(id)?.isActive], [disk, true]);
+  });
+});
+
 describe('a portal on a database that was loaded from a backup', () => {
   const environment = (): Record<string, string> => ({ DATABASE_URL: cloud.url, SESSION_SECRET: 'x'.repeat(40), PORT: '1', LISTEN_ADDRESS: '127.0.0.1' });
   const started = (file: string, ...args: string[]): Promise<Result> => run(process.execPath, ['--import', 'tsx', `${root}/src/${file}`, ...args], { env: environment() });

@@ -225,7 +225,7 @@ export const admin = defineMessages({
   'discrepancies.dismissed': ['Forgotten. If it is still so, the next check finds it again.', '已忽略。若情況仍在，下次檢查會再次發現。'],
   'discrepancies.advice.unknown-domain': ['Its load is measured with the host’s, but it is not counted. The portal never touches it.', '其負載計入主機，但不計入配置。入口網站不會更動它。'],
   'discrepancies.advice.leftover-domain': ['Look at it with virsh on the host; remove it there when nobody needs it.', '請在主機上以 virsh 檢視，確認不需要後移除。'],
-  'discrepancies.advice.misplaced-domain': ['It must not run on two hosts. Find out which copy is the right one before anything is started.', '不可同時在兩台主機上執行。啟動前請先確認哪一份正確。'],
+  'discrepancies.advice.misplaced-domain': ['It must not run on two hosts. Find out which copy is the right one before anything is started. Where only this host has it, “scripts/admin after-restore”, with the portals stopped, records that.', '不可同時在兩台主機上執行。啟動前請先確認哪一份正確。若只有此主機上有，請停止入口網站後執行「scripts/admin after-restore」更新記錄。'],
   'discrepancies.advice.domain-missing': ['Its owner sees it as lost and may delete it. The disk may still be in the pool.', '擁有者會看到「遺失」並可刪除。硬碟可能仍在儲存池中。'],
   'discrepancies.advice.leftover-volume': ['It takes space in the pool. Delete it there when nobody needs it.', '佔用儲存池空間，確認不需要後請刪除。'],
 

@@ -48,6 +48,7 @@ export const operations = defineMessages({
   'operations.failed.pool-inactive': ['Storage pool {{pool}} is not active on host {{host}}.', '主機 {{host}} 上的儲存池 {{pool}} 未啟用。'],
   'operations.failed.network-inactive': ['Network {{network}} is not active on host {{host}}.', '主機 {{host}} 上的網路 {{network}} 未啟用。'],
   'operations.failed.image-gone': ['The image’s file {{volume}} is not in storage pool {{pool}} any more.', '映像檔 {{volume}} 已不在儲存池 {{pool}} 中。'],
+  'operations.failed.lives-elsewhere': ['Host {{host}} has this machine, and its record says otherwise. Nothing was deleted: ask an administrator.', '主機 {{host}} 上有這台虛擬機器，但記錄並非如此。未刪除任何資料，請洽管理員。'],
   'operations.failed.volume-gone': ['The machine’s file {{volume}} has vanished from storage pool {{pool}}.', '虛擬機器的檔案 {{volume}} 已從儲存池 {{pool}} 中消失。'],
   'operations.failed.shutdown-ignored': ['The guest did not shut down within {{seconds}} seconds. It still runs. You can try again, or force it off: that is like pulling the plug, and unsaved data in it is lost.', '客體作業系統未在 {{seconds}} 秒內關機，仍在執行中。您可以再試一次，或強制關機：這等同拔除電源，未儲存的資料將會遺失。'],
   'operations.failed.reboot-ignored': ['The guest was not seen to reboot within {{seconds}} seconds. You can try again, or force it off and start it.', '客體作業系統未在 {{seconds}} 秒內重新開機。您可以再試一次，或強制關機後再開機。'],
