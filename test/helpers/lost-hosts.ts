@@ -113,7 +113,7 @@ export async function createLostHosts(options: LostHostsOptions = {}): Promise<L
     for (const [index, id] of running.entries()) if (running.indexOf(id) !== index) twice.add(id);
   });
   // the agent's word becomes deed
-  loop(5, async () => {
+  loop(20, async () => {
     for (const [index, machine] of machines.entries()) {
       const power = await machine.power();
       if (power === 'off' && wasOff[index] === false) await crash(index);
@@ -163,7 +163,7 @@ export async function createLostHosts(options: LostHostsOptions = {}): Promise<L
       assert.fail(`not within ${withinMs} ms: ${what}`);
     },
     startJobs() {
-      const watch = createWatchHosts(cloud.deps, quickWatch);
+      const { run: watch } = createWatchHosts(cloud.deps, quickWatch);
       const recover = createRecoverHosts(cloud.deps);
       loop(quickWatch.everyMs, () => watch(stopping.signal));
       loop(50, () => recover());

@@ -80,13 +80,13 @@ describe('a portal killed', () => {
 
   for (const when of ['before', 'after'] as const) {
     it(`${when} a cancelled emptying is undone`, async () => {
-      for (const { host } of cloud.fakes) host.migrationMs = 3000;
+      const goOnMoving = cloud.fake.host.migrations.hold('perform');
       const away = await drain(cloud, hosts.a);
       await runAndKill({ operationId: away.id, step: 'submit-moves', when, direction: 'undo' }, async () => {
         await until('two move and one waits', async () => (await selectOpenMoves(cloud.db)).map(({ state }) => state).sort().join() === 'moving,moving,queued');
         await requestCancel(cloud.deps, await selectOperation(cloud.db, away.id));
       });
-      for (const { host } of cloud.fakes) host.migrationMs = 60;
+      goOnMoving();
       assert.equal((await goOn(away.id)).state, 'cancelled');
       const moves = await selectMovesByBatch(cloud.db, away.id);
       assert.deepEqual(moves.map(({ state }) => state).sort(), ['cancelled', 'done', 'done']);

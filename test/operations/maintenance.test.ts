@@ -125,9 +125,12 @@ describe('emptying a host', () => {
 
   it('cancelled, lets what moves arrive and leaves the rest; the host stays closed', async () => {
     const instances = await fill(cloud, hosts.a, 8);
+    const goOn = cloud.fake.host.migrations.hold('perform');
     const { id } = await drain(cloud, hosts.a);
     await until('the first moves', async () => (await selectOpenMoves(cloud.db)).filter(({ state }) => state === 'moving').length === 2);
     await requestCancel(cloud.deps, await selectOperation(cloud.db, id));
+    await until('it is noticed', async () => (await selectOperation(cloud.db, id)).state !== 'running');
+    goOn();
     assert.equal((await cloud.ended(id)).state, 'cancelled');
     await until('the last arrival', async () => (await selectOpenMoves(cloud.db)).length === 0);
     const [states, here] = [(await selectMovesByBatch(cloud.db, id)).map(({ state }) => state), await selectInstancesByHost(cloud.db, hosts.a)];
@@ -186,9 +189,11 @@ describe('emptying a host', () => {
 
   it('goes no further when somebody puts the host into service', async () => {
     const instances = await fill(cloud, hosts.a, 9);
+    const goOn = cloud.fake.host.migrations.hold('perform');
     const { id } = await drain(cloud, hosts.a);
     await until('the first moves', async () => (await selectOpenMoves(cloud.db)).some(({ state }) => state === 'moving'));
     await setWish(cloud, [hosts.a], 'enabled');
+    goOn();
     assert.equal((await cloud.ended(id)).state, 'done');
     const here = await selectInstancesByHost(cloud.db, hosts.a);
     assert.ok(here.length > 0 && here.length < instances.length, `${here.length} are still there`);
@@ -207,9 +212,11 @@ describe('emptying a host', () => {
 
   it('is stopped by a return, which then brings back what had left', async () => {
     const instances = await fill(cloud, hosts.a, 6);
+    const goOn = cloud.fake.host.migrations.hold('perform');
     const away = await drain(cloud, hosts.a);
     await until('the first moves', async () => (await selectOpenMoves(cloud.db)).some(({ state }) => state === 'moving'));
     const back = await bringBack(cloud, hosts.a);
+    goOn();
     assert.equal((await cloud.ended(away.id)).state, 'cancelled');
     assert.equal((await cloud.ended(back.id)).state, 'done');
     await until('all moves have ended', async () => (await selectOpenMoves(cloud.db)).length === 0);

@@ -28,7 +28,7 @@ const target = (): FakeLibvirtd => cloud.fakes[1 - from] ?? assert.fail();
 const runsOn = (id = instance.id): number[] => cloud.fakes.flatMap((fake, index) => (fake.domains.get(id)?.state === 1 ? [index] : []));
 
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await condition()); await delay(10)) if (Date.now() > deadline) assert.fail(`never: ${String(condition)}`);
+  for (const deadline = Date.now() + 60_000; !(await condition()); await delay(10)) if (Date.now() > deadline) assert.fail(`never: ${String(condition)}`);
 }
 const stepRuns = async (operationId: string, name: string): Promise<boolean> =>
   (await selectOperationSteps(cloud.db, operationId)).some((step) => step.name === name && step.state === 'running');
@@ -73,9 +73,10 @@ describe('a move that fails', () => {
     await start();
     source().host.migrations.fail('confirm');
     const { operation } = await move(cloud, instance);
-    await until(() => runsOn().includes(1 - from));
-    await delay(300);
-    // the source gets its time to tidy up
+    await until(() => runsOn().includes(1 - from) && source().domains.get(instance.id)?.job === undefined);
+    // the source gets its time to tidy up, from when this was first seen: the target is asked first each time
+    const seen = target().called('DOMAIN_GET_STATE');
+    await until(() => target().called('DOMAIN_GET_STATE') > seen + 2);
     cloud.time.ahead += 41_000;
     await expectEnd(operation.id, { operation: 'done', move: 'done', on: 1 - from });
   });
@@ -238,7 +239,7 @@ describe('a machine that runs on both hosts', () => {
       await start();
       source().host.migrations.split = true;
       const { operation } = await move(cloud, instance);
-      await until(() => isWaiting(operation.id));
+      await until(async () => (await isWaiting(operation.id)) && cloud.alerts.length > 0);
       await delay(300);
       assert.deepEqual(runsOn(), [0, 1]);
       assert.deepEqual(cloud.alerts.map(({ key }) => key), ['migration.failed.both']);
@@ -275,13 +276,11 @@ describe('a move that is cancelled', () => {
   for (const local of [false, true]) {
     it(`while its memory is sent${local ? ', with its disk' : ''}: it runs on where it was`, async () => {
       await start({ local });
-      source().host.migrationMs = 10_000;
+      source().host.migrationMs = 3_600_000;
       const { operation } = await move(cloud, instance);
       await until(isMoving);
-      const began = Date.now();
       await cancel(operation.id);
       await expectEnd(operation.id, { operation: 'cancelled', move: 'cancelled', on: from });
-      assert.ok(Date.now() - began < 3000, `${Date.now() - began} ms`);
     });
   }
 
@@ -399,7 +398,7 @@ describe('a portal killed during moves', () => {
       const [one] = await someRunning(1);
       instance = one ?? assert.fail();
       from = hostOf(cloud, instance);
-      source().host.migrationMs = arrives ? 300 : 30_000;
+      source().host.migrationMs = arrives ? 300 : 3_600_000;
       const { operation } = await move(cloud, instance);
       await runAndKill([], isMoving);
       if (arrives) await until(() => runsOn()[0] === 1 - from && !source().domains.has(instance.id));

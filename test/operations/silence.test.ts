@@ -48,7 +48,7 @@ describe('a host that is away', () => {
   after(() => cloud.close());
 
   const until = async (condition: () => Promise<boolean>): Promise<void> => {
-    for (const deadline = Date.now() + 10_000; Date.now() < deadline; await delay(15)) if (await condition()) return;
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await delay(15)) if (await condition()) return;
     assert.fail('it did not come to that');
   };
 
@@ -57,7 +57,7 @@ describe('a host that is away', () => {
     const { instance, operation } = await cloud.create();
     await until(() => Promise.resolve(cloud.fake.called('DOMAIN_DEFINE_XML_FLAGS') > 0));
     await cloud.fake.refuse();
-    await until(async () => (await selectOperation(cloud.db, operation.id)).state === 'undoing');
+    await until(async () => (await selectOperation(cloud.db, operation.id)).state === 'undoing' && (await selectOperation(cloud.db, operation.id)).note !== null);
     await delay(400);
     const waiting = await selectOperation(cloud.db, operation.id);
     assert.deepEqual([waiting.state, waiting.note?.key, waiting.error?.key], ['undoing', 'operations.waiting.host', 'hypervisor.unavailable']);
