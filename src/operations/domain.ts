@@ -17,6 +17,14 @@ export const instanceStateOf: Readonly<Record<DomainState, InstanceState>> = {
   shutoff: 'stopped', crashed: 'stopped', 'no-state': 'stopped',
 };
 
+/**
+ * VIR_DOMAIN_SHUTOFF_UNKNOWN: this daemon has not seen it run since the host was switched on. Of one that went off while it
+ * looked, or while only the daemon was away, it knows why.
+ */
+export function isOffSinceBoot({ state, reason }: { readonly state: DomainState | undefined; readonly reason: number }): boolean {
+  return state === 'shutoff' && reason === 0;
+}
+
 export interface ObservedDomain {
   /** `lost`: the host has no such domain */
   readonly state: InstanceState;

@@ -14,7 +14,7 @@ import { updateOperationPoked } from '../store/operations.ts';
 import { releaseHostCapacity, releasePoolSpace } from '../store/reservations.ts';
 import { selectSettings } from '../store/settings.ts';
 import { selectPool } from '../store/storage-pools.ts';
-import { ensureOff, ensureUndefined, observeDomain } from './domain.ts';
+import { ensureOff, ensureUndefined, isOffSinceBoot, observeDomain } from './domain.ts';
 import { isWorthWaiting } from './failure.ts';
 import { insertStart, observedChange } from './instance-power.ts';
 import { abandonMigration, migrateDomain, MoveCancelledError, naming, NeedsPersonError, type DomainMove, type MoveSide } from './migrate-domain.ts';
@@ -195,7 +195,10 @@ async function observeWhereItStays(run: StepRun): Promise<void> {
   const move = await moveOf(run);
   const { hypervisor } = await sideOf(run, move.fromHostId);
   if (hypervisor === null) return run.remember({ observed: 'stopped', consolePort: null });
-  const { state, consolePort } = await observeDomain(hypervisor, move.instanceId, { signal: run.signal.aborted ? AbortSignal.timeout(15_000) : run.signal });
+  const call = { signal: run.signal.aborted ? AbortSignal.timeout(15_000) : run.signal };
+  const { state, consolePort } = await observeDomain(hypervisor, move.instanceId, call);
+  // who compares hosts with records is to see that it ran when its host lost its power, and starts it again
+  if (state === 'stopped' && isOffSinceBoot(await hypervisor.domain.getState(move.instanceId, call))) return;
   run.remember({ observed: state, consolePort });
 }
 

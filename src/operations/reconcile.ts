@@ -19,7 +19,7 @@ import { updateOperationPoked } from '../store/operations.ts';
 import { selectSettings } from '../store/settings.ts';
 import { selectPoolsByHost } from '../store/storage-pools.ts';
 import type { OperationDeps } from './deps.ts';
-import { instanceStateOf, observeDomain } from './domain.ts';
+import { instanceStateOf, isOffSinceBoot, observeDomain } from './domain.ts';
 import { insertStart, observedChange } from './instance-power.ts';
 import { volumeOwner } from './volumes.ts';
 
@@ -35,14 +35,6 @@ export function domainStateOf(params: TypedParams): InstanceState {
   return instanceStateOf[domainStates[Number(params['state.state'])] ?? 'no-state'];
 }
 
-/**
- * VIR_DOMAIN_SHUTOFF_UNKNOWN: this daemon has not seen it run since the host was switched on. Of one that went off while it
- * looked, or while only the daemon was away, it knows why.
- */
-function isOffSinceBoot(params: TypedParams): boolean {
-  return domainStates[Number(params['state.state'])] === 'shutoff' && Number(params['state.reason']) === 0;
-}
-
 /** Compares one host's domains with our records. One bulk call, and one call for each domain that is not in them. */
 export async function reconcileHost(deps: OperationDeps, host: Host, options: CallOptions = {}): Promise<void> {
   const since = deps.clock.now();
@@ -50,7 +42,7 @@ export async function reconcileHost(deps: OperationDeps, host: Host, options: Ca
   // our records first: what is created or deleted while the host answers must not look wrong
   const instances = await selectInstancesByHost(deps.db, host.id);
   const stats = await hypervisor.domain.getAllStats(['state'], options);
-  const seen = new Map(stats.map(({ domain, params }) => [domain.uuid, { state: domainStateOf(params), wentOffWithHost: isOffSinceBoot(params) }]));
+  const seen = new Map(stats.map(({ domain, params }) => [domain.uuid, { state: domainStateOf(params), wentOffWithHost: isOffSinceBoot({ state: domainStates[Number(params['state.state'])], reason: Number(params['state.reason']) }) }]));
   // the important ones are started first
   for (const instance of [...instances].sort((a, b) => b.haPriority - a.haPriority)) {
     const { state, wentOffWithHost } = seen.get(instance.id) ?? { state: 'lost' as const, wentOffWithHost: false };

@@ -1,0 +1,26 @@
+// All hosts lose their power while a machine is on its way: it runs again where it was, once.
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { reconcileHost } from '../../src/operations/reconcile.ts';
+import { selectHosts } from '../../src/store/hosts.ts';
+import { createMoveCloud, move } from '../helpers/moves.ts';
+
+it('a machine that was moving when all hosts lost their power is started again at home', async (t) => {
+  const cloud = await createMoveCloud({ migrationMs: 60_000 });
+  t.after(() => cloud.close());
+  cloud.startRunner({ times: { waitForHostMs: 20_000, retryMs: 60, connectMs: 300 } });
+  const instance = await cloud.running();
+  const { operation } = await move(cloud, instance);
+  const isMoving = async (): Promise<boolean> => (await cloud.db.query("SELECT id FROM moves WHERE id = ? AND phase = 'memory'", [operation.id])).length > 0;
+  for (const deadline = Date.now() + 5000; !(await isMoving()); await delay(20)) assert.ok(Date.now() < deadline, 'it moves');
+  await Promise.all(cloud.fakes.map((fake) => fake.powerOff()));
+  await delay(300);
+  await Promise.all(cloud.fakes.map((fake) => fake.powerOn()));
+  assert.equal((await cloud.ended(operation.id)).state, 'failed');
+  for (const host of await selectHosts(cloud.db)) await reconcileHost(cloud.deps, host);
+  for (const deadline = Date.now() + 5000; (await cloud.instance(instance.id)).operationId !== null; await delay(20)) assert.ok(Date.now() < deadline, 'it is started');
+  const after = await cloud.instance(instance.id);
+  assert.deepEqual([after.state, after.hostId], ['running', instance.hostId]);
+  await cloud.checkBooks();
+});
