@@ -35,7 +35,7 @@ export function createJobs(deps: JobDeps, portal: PortalIdentity): Schedule {
   const alerting = { ...deps, pollIntervalMs: everyPoll, mailEnabled: deps.notify.mailer.enabled, jobPeriods };
   const jobs: readonly Job[] = [
     { name: 'heartbeat', every: heartbeatMs, everywhere: true, run: createHeartbeat(deps, portal) },
-    { name: 'watch-hosts', every: defaultWatch.everyMs, run: createWatchHosts(deps) },
+    { name: 'watch-hosts', every: defaultWatch.everyMs, ...createWatchHosts(deps) },
     { name: 'check-in-hosts', every: 2000, run: (signal) => checkInHosts(deps, signal) },
     { name: 'recover-hosts', every: 2000, run: createRecoverHosts(deps) },
     { name: 'sync-fleet', every: everyPoll, everywhere: true, run: () => syncFleet(deps) },

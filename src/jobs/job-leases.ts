@@ -17,8 +17,9 @@ export class JobLeases {
   readonly #names: ReadonlySet<string>;
   readonly #watch: LeaseWatch;
   readonly #runs = new Map<string, Run>();
-  #timer: NodeJS.Timeout | undefined;
+  #timers: readonly NodeJS.Timeout[] = [];
   #keeping: Promise<void> | undefined;
+  #looking: Promise<void> | undefined;
   #takenOver: (jobs: readonly JobRow[]) => void = () => undefined;
 
   constructor(deps: ScheduleDeps, options: { readonly ownerId: string; readonly leaseMs: number; readonly names: ReadonlySet<string> }) {
@@ -33,11 +34,14 @@ export class JobLeases {
   start(takenOver: (jobs: readonly JobRow[]) => void): void {
     this.#takenOver = takenOver;
     const everyMs = this.#leaseMs / 4;
-    this.#timer = setInterval(() => {
+    const keep = (): void => {
       // a renewal may hang as long as the database does: whether time is up is asked beside it
       for (const run of this.#runs.values()) if (performance.now() > run.safeUntil - everyMs / 2) run.lost.abort();
       this.#keeping ??= this.#keep().finally(() => { this.#keeping = undefined; });
-    }, everyMs);
+    };
+    // more often, and not behind a renewal: when a machine hangs, its data node's sister may be read long before it can be written to
+    const look = (): void => { this.#looking ??= this.#look().finally(() => { this.#looking = undefined; }); };
+    this.#timers = [setInterval(keep, everyMs), setInterval(look, this.#leaseMs / 10)];
   }
 
   /** Before the claim of a run: aborts when the lease is another's, or may be. */
@@ -53,8 +57,8 @@ export class JobLeases {
 
   /** Gives up all of them. */
   async stop(): Promise<void> {
-    clearInterval(this.#timer);
-    await this.#keeping;
+    for (const timer of this.#timers) clearInterval(timer);
+    await Promise.all([this.#keeping, this.#looking]);
     await releaseJobs(this.#deps.db, this.#ownerId).catch((error: unknown) => this.#deps.log.warn({ err: error }, 'job leases not released'));
   }
 
@@ -63,27 +67,37 @@ export class JobLeases {
     const askedAt = performance.now();
     const running = [...this.#runs];
     try {
-      const lease = { ownerId: this.#ownerId, until: clock.now() + this.#leaseMs };
-      await renewJobs(db, lease);
-      const rows = await selectJobs(db);
-      const held = new Set(rows.filter((row) => row.leaseOwner === this.#ownerId).map(({ name }) => name));
+      await renewJobs(db, { ownerId: this.#ownerId, until: clock.now() + this.#leaseMs });
+      const held = new Set((await selectJobs(db)).filter((row) => row.leaseOwner === this.#ownerId).map(({ name }) => name));
       for (const [name, run] of running) {
         if (held.has(name)) run.safeUntil = askedAt + this.#leaseMs;
         // one that began a moment ago may not have claimed it yet
         else if (run.safeUntil < askedAt + this.#leaseMs * 0.75) run.lost.abort();
       }
-      const others = rows.flatMap((row): [string, Lease][] => (row.leaseOwner === null || held.has(row.name) || !this.#names.has(row.name) ? [] : [[row.name, { ownerId: row.leaseOwner, until: row.leaseUntil }]]));
-      await this.#takeOver(rows, this.#watch.observe(new Map(others), askedAt), lease);
     } catch (error) {
       log.warn({ err: error }, 'job leases not renewed');
     }
   }
 
-  async #takeOver(rows: readonly JobRow[], stale: ReadonlyMap<string, Lease>, lease: Lease): Promise<void> {
+  async #look(): Promise<void> {
+    const { db, log } = this.#deps;
+    const askedAt = performance.now();
+    try {
+      const rows = await selectJobs(db);
+      const others = rows.flatMap((row): [string, Lease][] =>
+        row.leaseOwner === null || row.leaseOwner === this.#ownerId || !this.#names.has(row.name) ? [] : [[row.name, { ownerId: row.leaseOwner, until: row.leaseUntil }]]);
+      await this.#takeOver(rows, this.#watch.observe(new Map(others), askedAt));
+    } catch (error) {
+      log.warn({ err: error }, 'job leases of others not looked at');
+    }
+  }
+
+  async #takeOver(rows: readonly JobRow[], stale: ReadonlyMap<string, Lease>): Promise<void> {
+    const { db, clock } = this.#deps;
     const taken: JobRow[] = [];
     for (const row of rows) {
       const seen = stale.get(row.name);
-      if (seen !== undefined && (await claimStaleJob(this.#deps.db, row.name, seen, lease))) taken.push(row);
+      if (seen !== undefined && (await claimStaleJob(db, row.name, seen, { ownerId: this.#ownerId, until: clock.now() + this.#leaseMs }))) taken.push(row);
     }
     if (taken.length === 0) return;
     this.#deps.log.info({ jobs: taken.map(({ name }) => name) }, 'jobs of a portal that is gone taken over');

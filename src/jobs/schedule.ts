@@ -18,6 +18,8 @@ export interface Job {
   readonly everywhere?: boolean;
   /** must end soon after the signal aborts */
   run(signal: AbortSignal): Promise<void>;
+  /** instead of a run where another portal has the job: what this one has to know should that one die */
+  standBy?(signal: AbortSignal): Promise<void>;
 }
 
 export interface Schedule {
@@ -105,7 +107,10 @@ async function runOnce(deps: RunDeps, job: Job, stopping: AbortSignal): Promise<
   const linked = linkSignals([stopping, lost]);
   let failure: string | null = null;
   try {
-    if (lost !== undefined && !(await claimJob(db, job.name, ownerId, { now: clock.now(), leaseMs, notWithinMs: longPeriodOf(job) / 2 }))) return 'refused';
+    if (lost !== undefined && !(await claimJob(db, job.name, ownerId, { now: clock.now(), leaseMs, notWithinMs: longPeriodOf(job) / 2 }))) {
+      await job.standBy?.(linked.signal);
+      return 'refused';
+    }
     // every call of every host listens to it
     setMaxListeners(0, linked.signal);
     await job.run(linked.signal);

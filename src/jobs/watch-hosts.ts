@@ -12,6 +12,7 @@ import { explainReason } from '../operations/host-problem.ts';
 import { insertHostEvent } from '../store/host-events.ts';
 import { selectHosts, updateHostContact, updateHostsSeen, type HostContact } from '../store/hosts.ts';
 import { updateOperationsOfHostReady } from '../store/operations.ts';
+import type { Job } from './schedule.ts';
 
 export interface WatchOptions {
   readonly everyMs: number;
@@ -38,8 +39,8 @@ interface Watch {
   reason: string;
 }
 
-/** The run of the job; it remembers when which host answered. */
-export function createWatchHosts(deps: OperationDeps, options: WatchOptions = defaultWatch): (signal: AbortSignal) => Promise<void> {
+/** It remembers when which host answered. Where another portal has the job it asks all the same: whoever takes the job over from a portal that died, with a host perhaps, knows since when that host is silent. */
+export function createWatchHosts(deps: OperationDeps, options: WatchOptions = defaultWatch): Pick<Required<Job>, 'run' | 'standBy'> {
   const watches = new Map<string, Watch>();
   const unspoken = new Set<string>();
   let lastTurnAt = performance.now();
@@ -74,7 +75,8 @@ export function createWatchHosts(deps: OperationDeps, options: WatchOptions = de
     watch.seenAt = deps.clock.now();
   };
 
-  return async (signal) => {
+  /** One question to each, and a moment for the answers. */
+  const look = async (signal: AbortSignal): Promise<{ readonly hosts: readonly Host[]; readonly turnAt: number }> => {
     const hosts = await selectHosts(deps.db);
     // one that was added through another portal a moment ago, or one whose URI cannot be spoken: once each
     if (hosts.some((host) => !deps.hosts.has(host.id) && !unspoken.has(host.id))) {
@@ -90,6 +92,11 @@ export function createWatchHosts(deps: OperationDeps, options: WatchOptions = de
 
     const asked = Promise.all(hosts.map((host) => ask(watchOf(host))));
     await Promise.race([asked, delay(turnMs, undefined, { signal }).catch(() => undefined)]);
+    return { hosts, turnAt };
+  };
+
+  const run = async (signal: AbortSignal): Promise<void> => {
+    const { hosts, turnAt } = await look(signal);
     if (signal.aborted) return;
     const judged = hosts.map((host) => ({ host, watch: watchOf(host) }));
     const seen = judged.filter(({ host, watch }) => host.state === 'up' && watch.answeredAt >= turnAt && (host.reason !== null || (watch.seenAt ?? 0) - (host.seenAt ?? 0) >= writeSeenMs));
@@ -100,6 +107,7 @@ export function createWatchHosts(deps: OperationDeps, options: WatchOptions = de
       if (contact !== undefined) await record(deps, host, contact);
     }));
   };
+  return { run, standBy: async (signal) => void (await look(signal)) };
 
   /** undefined: nothing new. */
   function contactOf(host: Host, watch: Watch, turnAt: number): HostContact | undefined {

@@ -42,7 +42,7 @@ describe('watching the hosts of a lab', { skip: needsRoot }, () => {
     }
     await syncFleet(deps);
     await Promise.all(ids.map((id) => deps.hosts.host(id).ready({ timeoutMs: 20_000 })));
-    schedule = createSchedule(deps, [{ name: 'watch-hosts', every: defaultWatch.everyMs, run: createWatchHosts(deps) }], randomUUID());
+    schedule = createSchedule(deps, [{ name: 'watch-hosts', every: defaultWatch.everyMs, ...createWatchHosts(deps) }], randomUUID());
     schedule.start();
     await delay(defaultWatch.everyMs);
   });

@@ -32,7 +32,7 @@ async function closeCloud(): Promise<void> {
 }
 
 /** Watches until the test ends. */
-function watching(deps: OperationDeps, run = createWatchHosts(deps, quick), everyMs = quick.everyMs): void {
+function watching(deps: OperationDeps, { run } = createWatchHosts(deps, quick), everyMs = quick.everyMs): void {
   const stopping = new AbortController();
   const loop = (async () => {
     while (!stopping.signal.aborted) {
@@ -117,7 +117,7 @@ describe('watching hosts', () => {
   it('costs nothing: a turn with two silent hosts is as long as its patience, and the good one is asked every time', async () => {
     cloud.fakes[1]?.hang();
     cloud.fakes[2]?.hang();
-    const run = createWatchHosts(cloud.deps, quick);
+    const { run } = createWatchHosts(cloud.deps, quick);
     const asked = cloud.fake.called('CONNECT_GET_LIB_VERSION');
     for (let turn = 0; turn < 5; turn++) {
       const began = performance.now();
@@ -128,7 +128,7 @@ describe('watching hosts', () => {
   });
 
   it('takes no time for silence in which it stood still itself', async () => {
-    const run = createWatchHosts(cloud.deps, quick);
+    const { run } = createWatchHosts(cloud.deps, quick);
     await run(never);
     await cloud.fake.refuse();
     await delay(4 * quick.silenceMs);
@@ -198,7 +198,7 @@ describe('two portals', () => {
     };
     await syncFleet(ahead);
     closing.push(() => ahead.hosts.close());
-    const portals = [cloud.deps, ahead].map((deps) => createSchedule(deps, [{ name: 'watch-hosts', every: quick.everyMs, run: createWatchHosts(deps, quick) }], randomUUID()));
+    const portals = [cloud.deps, ahead].map((deps) => createSchedule(deps, [{ name: 'watch-hosts', every: quick.everyMs, ...createWatchHosts(deps, quick) }], randomUUID()));
     for (const portal of portals) portal.start();
     closing.push(() => Promise.all(portals.map((portal) => portal.stop())));
     for (const [round, stopped] of portals.entries()) {
@@ -211,6 +211,38 @@ describe('two portals', () => {
       if (round === 0) await stopped.stop();
     }
     assert.deepEqual([await stateOf(1), await keys(1)], ['up', []]);
+  });
+
+  it('of which the watching one dies in the moment its host does: the other knows since when that is silent', async () => {
+    const silenceMs = 3000;
+    const leaseMs = 3000;
+    let isDead = false;
+    let bury: () => void = () => undefined;
+    const grave = new Promise<void>((resolve) => { bury = resolve; });
+    const { db } = cloud.deps;
+    const mortal: OperationDeps = {
+      ...cloud.deps, hosts: createFleet((uri, more) => openHypervisor(uri, { ...quickConnections, ...more })),
+      db: {
+        ...db,
+        execute: async (...statement) => (isDead ? grave.then(() => { throw new Error('dead'); }) : db.execute(...statement)),
+        query: async (...statement) => (isDead ? grave.then(() => { throw new Error('dead'); }) : db.query(...statement)),
+      },
+    };
+    await syncFleet(mortal);
+    closing.push(() => mortal.hosts.close());
+    const portals = [mortal, cloud.deps].map((deps) => createSchedule(deps, [{ name: 'watch-hosts', every: quick.everyMs, ...createWatchHosts(deps, { ...quick, silenceMs }) }], randomUUID(), { leaseMs }));
+    closing.push(() => {
+      bury();
+      return Promise.all(portals.map((portal) => portal.stop()));
+    });
+    portals[0]?.start();
+    await delay(300);
+    portals[1]?.start();
+    await delay(1000);
+    isDead = true;
+    cloud.fake.hang();
+    const noticedMs = await until(async () => (await stateOf(0)) === 'unreachable');
+    assert.ok(noticedMs > silenceMs - quick.everyMs * 2 && noticedMs < leaseMs + 0.8 * silenceMs, `${noticedMs} ms`);
   });
 });
 

@@ -27,7 +27,7 @@ describe('coming back, on the lab', { skip }, () => {
     cloud = await createLabCloud(lab);
     cloud.startRunner();
     schedule = createSchedule(cloud.deps, [
-      { name: 'watch-hosts', every: defaultWatch.everyMs, run: createWatchHosts(cloud.deps) },
+      { name: 'watch-hosts', every: defaultWatch.everyMs, ...createWatchHosts(cloud.deps) },
       { name: 'check-in-hosts', every: 2000, run: (signal) => checkInHosts(cloud.deps, signal) },
     ], randomUUID());
     schedule.start();

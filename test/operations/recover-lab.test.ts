@@ -36,7 +36,7 @@ describe('real hosts that are lost', { skip: needsRoot, timeout: 300_000 }, () =
     cloud = await createLabCloud(lab);
     Object.assign(cloud.deps, { fencing: createFencing({ directories: [lab.fenceAgents], sessionSecret: 'only for tests: 0123456789abcdef0123456789abcdef' }) });
     cloud.startRunner();
-    const watch = createWatchHosts(cloud.deps);
+    const { run: watch } = createWatchHosts(cloud.deps);
     const recover = createRecoverHosts(cloud.deps);
     loop(() => watch(stopping.signal));
     loop(recover);
