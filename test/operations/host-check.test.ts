@@ -143,7 +143,7 @@ describe('a host beside others', () => {
     first.hang();
     const startedAt = Date.now();
     const { host } = await addHost(deps, { name: 'kvm2', uri: second.uri, pools: [{ name: 'default', shared: true }] });
-    assert.ok(Date.now() - startedAt < 8000);
+    assert.ok(Date.now() - startedAt < 15_000);
     assert.equal(host.state, 'up');
   }));
 

@@ -24,6 +24,11 @@ before(async () => {
 });
 after(() => cloud.close());
 
+async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
+  for (const deadline = Date.now() + 60_000; !(await holds()); await delay(5)) if (Date.now() > deadline) assert.fail(`never: ${what}`);
+}
+/** its second step is at work */
+const begun = (operationId: string): Promise<void> => until('it is at work', async () => (await selectOperationSteps(cloud.db, operationId))[1]?.state === 'running');
 const diary = async (id: string): Promise<string[]> => (await selectInstanceEvents(cloud.db, id)).map((event) => event.sentence.key).reverse();
 
 describe('creating', () => {
@@ -109,9 +114,9 @@ describe('creating', () => {
   });
 
   it('can be cancelled while its disk is made', async () => {
-    const late = cloud.fake.fault('STORAGE_VOL_CREATE_XML', { type: 'late', ms: 300 });
+    const late = cloud.fake.fault('STORAGE_VOL_CREATE_XML', { type: 'late', ms: 5000 });
     const { instance, operation } = await cloud.create();
-    for (; (await selectOperationSteps(cloud.db, operation.id))[1]?.state !== 'running'; ) await delay(5);
+    await begun(operation.id);
     await requestCancel(cloud.deps, await selectOperation(cloud.db, operation.id));
     assert.equal((await cloud.ended(operation.id)).state, 'cancelled');
     late();
@@ -192,7 +197,7 @@ describe('power', () => {
       if (action === 'reboot') {
         // without a listener nobody sees the reset
         const operation = await cloud.act(id, action);
-        for (; cloud.fake.called('DOMAIN_REBOOT') === 0; ) await delay(5);
+        await until('it is asked for', () => cloud.fake.called('DOMAIN_REBOOT') > 0);
         await updateOperationEvent(cloud.db, operation.id, Date.now());
         states.push((await cloud.ended(operation.id)).state);
       } else states.push((await cloud.ended((await cloud.act(id, action)).id)).state);
@@ -215,9 +220,9 @@ describe('power', () => {
     if (domain !== undefined) domain.ignoresAcpi = true;
     const pressed = cloud.fake.called('DOMAIN_SHUTDOWN_FLAGS');
     const operation = await cloud.act(id, 'shutdown');
-    for (; (await selectOperationSteps(cloud.db, operation.id))[1]?.state !== 'running'; ) await delay(5);
+    await begun(operation.id);
     cloud.time.ahead += 11_000;
-    for (const deadline = Date.now() + 5000; Date.now() < deadline && cloud.fake.called('DOMAIN_SHUTDOWN_FLAGS') < pressed + 2; ) await delay(5);
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline && cloud.fake.called('DOMAIN_SHUTDOWN_FLAGS') < pressed + 2; ) await delay(5);
     assert.equal(cloud.fake.called('DOMAIN_SHUTDOWN_FLAGS'), pressed + 2);
     cloud.time.ahead += 5000;
     const ended = await cloud.ended(operation.id);
@@ -232,7 +237,7 @@ describe('power', () => {
     const domain = cloud.fake.domains.get(id);
     if (domain !== undefined) domain.ignoresAcpi = true;
     const operation = await cloud.act(id, 'shutdown');
-    for (; (await selectOperationSteps(cloud.db, operation.id))[1]?.state !== 'running'; ) await delay(5);
+    await begun(operation.id);
     await requestCancel(cloud.deps, await selectOperation(cloud.db, operation.id));
     assert.equal((await cloud.ended(operation.id)).state, 'cancelled');
     assert.equal((await cloud.instance(id)).state, 'running');
@@ -241,7 +246,7 @@ describe('power', () => {
   it('starts a guest again that obeys a reboot by staying off', async () => {
     const { id } = await cloud.running();
     const operation = await cloud.act(id, 'reboot');
-    for (; (await selectOperationSteps(cloud.db, operation.id))[1]?.state !== 'running'; ) await delay(5);
+    await begun(operation.id);
     cloud.fake.host.powerOffFromInside(id);
     cloud.time.ahead += 1500;
     assert.equal((await cloud.ended(operation.id)).state, 'done');

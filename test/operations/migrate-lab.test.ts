@@ -35,7 +35,7 @@ function random(state: number): () => number {
   };
 }
 
-describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 180_000 + (rounds - 1) * 120_000 }, () => {
+describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 300_000 + (rounds - 1) * 120_000 }, () => {
   const next = random(seed);
   let cloud: LabCloud;
   let runner: Runner;
@@ -62,7 +62,7 @@ describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 
     return { ...(await submitMove(cloud.deps, { instance, toHostId, trigger: 'admin', why: { key: 'moves.why.admin' }, actor: null })), from, to: 3 - from };
   };
   const begun = async (id: string, bytes = 1): Promise<void> => {
-    for (const deadline = Date.now() + 15_000; ((await selectMove(cloud.db, id)).transferredBytes ?? 0) < bytes; await delay(50)) {
+    for (const deadline = Date.now() + 60_000; ((await selectMove(cloud.db, id)).transferredBytes ?? 0) < bytes; await delay(50)) {
       if (Date.now() > deadline) assert.fail(`not begun: ${JSON.stringify(await selectOperation(cloud.db, id))}`);
     }
   };
@@ -146,7 +146,7 @@ describe(`moves between real hosts (seed ${seed})`, { skip: needsRoot, timeout: 
       const { operation, from } = await move();
       await begun(operation.id);
       await requestCancel(cloud.deps, await selectOperation(cloud.db, operation.id));
-      assert.equal((await cloud.ended(operation.id, 10_000)).state, 'cancelled');
+      assert.equal((await cloud.ended(operation.id)).state, 'cancelled');
       assert.equal(numberOf(await cloud.instance(instance.id)), from);
     },
     'it is cancelled at some moment': async () => {

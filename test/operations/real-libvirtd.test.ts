@@ -103,7 +103,7 @@ describe('on a real libvirtd', { skip: whyNoLibvirtd() }, () => {
     assert.equal(await stateOf(instance.id), 'running');
     const domain = deps.hosts.host(created?.hostId ?? '').domain;
     await domain.destroy(instance.id);
-    for (const deadline = Date.now() + 3000; Date.now() < deadline && (await stateOf(instance.id)) !== 'stopped'; ) await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const deadline = Date.now() + 20_000; Date.now() < deadline && (await stateOf(instance.id)) !== 'stopped'; ) await new Promise((resolve) => setTimeout(resolve, 20));
     assert.equal(await stateOf(instance.id), 'stopped', 'events tell at once');
     assert.deepEqual(await act(instance.id, 'start'), { state: 'done', error: null });
     assert.equal(await stateOf(instance.id), 'running');

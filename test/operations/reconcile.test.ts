@@ -18,6 +18,11 @@ before(async () => {
 });
 after(() => cloud.close());
 
+async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
+  for (const deadline = Date.now() + 60_000; !(await holds()); await delay(10)) if (Date.now() > deadline) assert.fail(`never: ${what}`);
+}
+const becomes = (id: string, state: InstanceState): Promise<void> => until(state, async () => (await cloud.instance(id)).state === state);
+const tells = (id: string, key: string): Promise<void> => until(key, async () => (await diary(id)) === key);
 const compare = async (): Promise<void> => reconcileHost(cloud.deps, await selectHost(cloud.db, cloud.hostIds[0] ?? ''));
 const found = async (): Promise<[string, string][]> => {
   const rows = (await selectDiscrepancies(cloud.db)).map(({ kind, domainUuid }): [string, string] => [kind, domainUuid]);
@@ -70,9 +75,9 @@ describe('comparing a host with the records', () => {
     await compare();
     await cloud.fake.powerOff();
     await cloud.fake.powerOn();
-    await cloud.deps.hosts.host(cloud.hostIds[0] ?? '').ready({ timeoutMs: 5000 });
+    await cloud.deps.hosts.host(cloud.hostIds[0] ?? '').ready({ timeoutMs: 20_000 });
     await compare();
-    for (const deadline = Date.now() + 5000; Date.now() < deadline && (await cloud.instance(kept.id)).state !== 'running'; ) await delay(20);
+    await becomes(kept.id, 'running');
     assert.deepEqual([(await cloud.instance(kept.id)).state, (await cloud.instance(kept.id)).hostId], ['running', kept.hostId]);
     assert.equal(cloud.fake.domains.get(kept.id)?.isActive, true);
     assert.deepEqual((await selectInstanceEvents(cloud.db, kept.id)).map(({ sentence }) => sentence.key).filter((key) => key.startsWith('operations.diary.seen')), ['operations.diary.seen.off-restarts']);
@@ -131,24 +136,17 @@ describe('listening to hosts', () => {
   });
   after(() => watch.stop());
 
-  const becomes = async (id: string, state: InstanceState): Promise<number> => {
-    const began = performance.now();
-    for (const deadline = Date.now() + 5000; Date.now() < deadline; await delay(5)) if ((await cloud.instance(id)).state === state) return performance.now() - began;
-    return assert.fail(`never ${state}`);
-  };
-
   it('records at once what happens to an instance', async () => {
     const { id } = await cloud.running();
     await delay(300);
     cloud.fake.host.crash(id);
     await becomes(id, 'stopped');
-    assert.equal(await diary(id), 'operations.diary.seen.stopped');
+    await tells(id, 'operations.diary.seen.stopped');
     await cloud.fake.host.create(id, false);
     await becomes(id, 'running');
-    assert.equal((await cloud.instance(id)).consolePort, cloud.fake.domains.get(id)?.vnc?.port);
+    await until('its console', async () => (await cloud.instance(id)).consolePort === cloud.fake.domains.get(id)?.vnc?.port);
     cloud.fake.host.reboot(id);
-    for (const deadline = Date.now() + 5000; Date.now() < deadline && (await diary(id)) !== 'operations.diary.seen.rebooted'; ) await delay(5);
-    assert.equal(await diary(id), 'operations.diary.seen.rebooted');
+    await tells(id, 'operations.diary.seen.rebooted');
   });
 
   it('ends the wait of a shutdown and of a reboot before the next look', async () => {
