@@ -1,5 +1,5 @@
-// What is wrong with hosts that answer all the same: a bridge that is gone, a clock that has drifted, a shared pool that is not
-// mounted any more. Looked at when a host comes up and every hour, and shown on its page with its age.
+// What is wrong with hosts that answer all the same: a bridge that is gone, a clock that has drifted, a certificate that ends soon,
+// a shared pool that is not mounted any more. Looked at when a host comes up and every hour, and shown on its page with its age.
 import { setTimeout as delay } from 'node:timers/promises';
 import { readHostFacts } from '../operations/host-facts.ts';
 import { sharingProblem, warningsOf } from '../operations/host-findings.ts';
@@ -49,7 +49,7 @@ async function inspect(deps: OperationDeps, host: Host, signal: AbortSignal): Pr
   const [inspection, address, pools] = await Promise.all([
     inspectHost(deps, hypervisor, facts.virtType, host.id, call), checkMigrationAddress(deps, host, host.hostUuid, call), selectPoolsByHost(deps.db, host.id),
   ]);
-  const warnings = warningsOf(inspection, { virtType: facts.virtType, hasVmxOrSvm, hasKvmDomains: domainTypes.includes('kvm') }, { network: host.network, pools });
+  const warnings = warningsOf(inspection, { virtType: facts.virtType, hasVmxOrSvm, hasKvmDomains: domainTypes.includes('kvm') }, { network: host.network, pools }, deps.clock.now());
   if (address !== null && inspection.otherNetworks.length > 0) warnings.push(address);
   for (const { name, path, shared } of pools) {
     const pool = inspection.pools.find((each) => each.name === name && each.path === path);
@@ -57,5 +57,5 @@ async function inspect(deps: OperationDeps, host: Host, signal: AbortSignal): Pr
     // disks are in danger: before everything else
     if (problem !== undefined) warnings.unshift(problem);
   }
-  await upsertHostCheck(deps.db, host.id, { at: deps.clock.now(), networks: inspection.networks, clock: inspection.clock, warnings });
+  await upsertHostCheck(deps.db, host.id, { at: deps.clock.now(), networks: inspection.networks, clock: inspection.clock, certificates: inspection.certificates, warnings });
 }

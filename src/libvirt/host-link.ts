@@ -12,7 +12,7 @@ import { parseUri } from './uri.ts';
 
 export class HostLink {
   private connection: RpcConnection | undefined;
-  private readonly target;
+  readonly target;
   private readonly backoff: BackoffOptions;
   private readonly ending = new AbortController();
   private readonly listeners = new Set<(status: ConnectionStatus) => void>();

@@ -4,6 +4,7 @@
 // deadline, keepalive) or an AbortError. On HostUnavailableError the outcome of a change is unknown: ask again, never assume.
 
 import type { Duplex, Readable } from 'node:stream';
+import type { CertificateEnd } from '../model/host-check.ts';
 
 export interface CallOptions {
   /** milliseconds until the call rejects with HostUnavailableError; default 15,000. The late reply is dropped. */
@@ -225,6 +226,8 @@ export interface Hypervisor {
   readonly storagePool: StoragePoolApi;
   readonly storageVolume: StorageVolumeApi;
   readonly network: NetworkApi;
+  /** Of a connection made now. Empty where certificates are not what protects it (a socket of this machine, TCP, ssh). */
+  certificateEnds(options?: CallOptions): Promise<CertificateEnd[]>;
   close(): Promise<void>;
 }
 

@@ -7,6 +7,7 @@ import type { Hypervisor, HypervisorOptions, OpenHypervisor } from './hypervisor
 import { HostLink } from './host-link.ts';
 import { networkApi } from './network.ts';
 import { nodeApi } from './node.ts';
+import { readCertificateEnds } from './rpc/certificates.ts';
 import type { RpcConnection } from './rpc/connection.ts';
 import { poolNames, storagePoolApi } from './storage-pool.ts';
 import { storageVolumeApi } from './storage-volume.ts';
@@ -30,6 +31,7 @@ export const openHypervisor: OpenHypervisor = (uri: string, options: HypervisorO
     storagePool: storagePoolApi(link, pools),
     storageVolume: storageVolumeApi(link, pools),
     network: networkApi(link),
+    certificateEnds: (callOptions) => readCertificateEnds(link.target, { ...callOptions, pkiPath: options.pkiPath }),
     async close() {
       events.end();
       await link.close();

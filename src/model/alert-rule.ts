@@ -34,6 +34,8 @@ export type Measure = keyof typeof measures;
 /** Conditions on what the portal knows: they hold or they do not. */
 export const stateConditions = {
   'host.unreachable': 'host',
+  /** of its TLS connection one ends soon, or has ended */
+  'host.certificate': 'host',
   'instance.failed': 'instance',
   'instance.lost': 'instance',
   /** runs on a host that answers, and yet nothing is measured of it */
@@ -180,3 +182,8 @@ export const defaultRules: readonly AlertRule[] = [
   { ...shipped, id: '5f2b7a1c-0000-4000-8000-00000000000b', condition: 'cluster.n-minus-1', severity: 'warning', holdSeconds: 600 },
   { ...shipped, id: '5f2b7a1c-0000-4000-8000-00000000000c', condition: 'cluster.discrepancies', severity: 'info', holdSeconds: 600 },
 ];
+
+/** What later releases ship besides, by the mark that a cloud which has had it bears: an older one gets it once, too. */
+export const laterRules: Readonly<Record<string, readonly AlertRule[]>> = {
+  'seeded:alert-rules:certificates': [{ ...shipped, id: '5f2b7a1c-0000-4000-8000-00000000000e', condition: 'host.certificate', severity: 'warning', holdSeconds: 0 }],
+};

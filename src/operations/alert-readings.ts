@@ -1,6 +1,7 @@
 // How every rule's condition stands now, from the database alone. What depends on something that is away is held, not judged:
 // a dead host raises one incident, and none for each of its machines.
 import { isMeasure, inScope, levelOf, subjectOf, type AlertRule, type Measure, type StateCondition } from '../model/alert-rule.ts';
+import { certificateWarningMs, firstToEnd, lastDay } from '../model/host-check.ts';
 import type { AlertState, Reading, Subject, Verdict } from '../model/incident.ts';
 import type { Host, StoragePool } from '../model/host.ts';
 import {
@@ -10,6 +11,7 @@ import {
 import type { Db } from '../store/db.ts';
 import { selectDiscrepancies } from '../store/discrepancies.ts';
 import { selectGate } from '../store/gate.ts';
+import { selectHostChecks } from '../store/host-checks.ts';
 import { selectHosts } from '../store/hosts.ts';
 import { selectJobs } from '../store/jobs.ts';
 import { selectPortals } from '../store/portals.ts';
@@ -129,6 +131,8 @@ async function readState(situation: Situation, condition: StateCondition): Promi
       // in maintenance somebody is working on it
       return hosts.filter((host) => (host.state === 'unreachable' || host.state === 'fenced') && host.wish !== 'maintenance')
         .map((host) => bad({ kind: 'host', id: host.id, name: host.name }, { since: host.stateSince, detail: { reason: host.reason ?? '–' } }));
+    case 'host.certificate':
+      return endingCertificates(situation);
     case 'instance.failed':
     case 'instance.lost': {
       const found = await selectInstancesInState(db, condition === 'instance.lost' ? 'lost' : 'failed', mostOffenders);
@@ -172,6 +176,16 @@ async function heldInstances({ db, hosts, states }: Situation): Promise<Reading[
   const known = [...new Set([...states.values()].flatMap((each) => [...each.keys()]))];
   const up = new Set(hosts.filter((host) => host.state === 'up').map((host) => host.id));
   return (await selectInstanceStandings(db, known)).filter((instance) => verdictOf(instance, up) === 'held').map((instance) => ({ ...bad(asSubject(instance)), verdict: 'held' as const }));
+}
+
+/** As the last look found them: of a host that is away since, the last one before. */
+async function endingCertificates({ db, hosts, now }: Situation): Promise<Reading[]> {
+  const checks = await selectHostChecks(db);
+  return hosts.flatMap((host) => {
+    const first = firstToEnd(checks.get(host.id)?.certificates ?? []);
+    if (first === undefined || first.notAfter - now >= certificateWarningMs) return [];
+    return [bad({ kind: 'host', id: host.id, name: host.name }, { detail: { whose: `$hosts.certificate.${first.of}`, date: lastDay(first) } })];
+  });
 }
 
 async function awayPortals({ db, now }: Situation): Promise<Reading[]> {

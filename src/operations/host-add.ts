@@ -111,7 +111,7 @@ async function recordReport(deps: HostDeps, hostId: string, report: HostReport, 
   const now = deps.clock.now();
   await updateHostFacts(deps.db, hostId, report.facts);
   await updateHostContact(deps.db, hostId, { state: 'up', at: now });
-  await upsertHostCheck(deps.db, hostId, { at: now, networks: report.networks, clock: report.clock, warnings: report.warnings });
+  await upsertHostCheck(deps.db, hostId, { at: now, networks: report.networks, clock: report.clock, certificates: report.certificates, warnings: report.warnings });
   const kept = new Set<string>();
   for (const { name, shared } of chosen.pools) {
     const pool = report.pools.find((each) => each.name === name);

@@ -69,7 +69,7 @@ async function reportOf(deps: InspectDeps, hypervisor: Hypervisor, uri: string, 
     checkMigrationAddress(deps, { uri, migrationUri: options.migrationUri ?? null }, facts.hostUuid, call),
   ]);
   const virt = { virtType: facts.virtType, hasVmxOrSvm, hasKvmDomains: domainTypes.includes('kvm') };
-  const warnings = warningsOf(inspection, virt, options.choices ?? proposedChoices(inspection));
+  const warnings = warningsOf(inspection, virt, options.choices ?? proposedChoices(inspection), deps.clock.now());
   // alone it has nowhere to move anything to
   if (migration !== null && (inspection.otherNetworks.length > 0 || options.migrationUri != null)) warnings.push(migration);
   return { ok: true, report: { facts, ...virt, ...inspection, suggestedConsoleAddress: parseUri(uri).host ?? '127.0.0.1', warnings } };

@@ -1,6 +1,7 @@
 // What is wrong with a host that can be used all the same, and what would be wrong with the choices about it: each with
 // what to do about it.
 import type { Host } from '../model/host.ts';
+import { certificateWarningMs, lastDay } from '../model/host-check.ts';
 import type { CpuPair } from './host-cpu.ts';
 import type { FoundHostPool, HostInspection } from './host-inspect.ts';
 import { hostProblem, type HostProblem } from './host-problem.ts';
@@ -17,12 +18,13 @@ export interface HostChoices {
 export interface VirtFindings { readonly virtType: Host['virtType']; readonly hasVmxOrSvm: boolean; readonly hasKvmDomains: boolean }
 
 /** What an admin should know of this host beside the others. None of it keeps the host from being used. */
-export function warningsOf(inspection: HostInspection, virt: VirtFindings, choices: HostChoices): HostProblem[] {
+export function warningsOf(inspection: HostInspection, virt: VirtFindings, choices: HostChoices, now: number): HostProblem[] {
   const { clock, cpus, otherNetworks } = inspection;
   const warnings: HostProblem[] = [];
   if (clock !== null && Math.abs(clock.aheadMs) > clockToleranceMs + clock.errorMs) {
     warnings.push(hostProblem(clock.aheadMs > 0 ? 'clock-ahead' : 'clock-behind', { seconds: Math.round(Math.abs(clock.aheadMs) / 1000) }));
   }
+  warnings.push(...certificateWarnings(inspection, now));
   if (virt.virtType === 'qemu') warnings.push(hostProblem('no-kvm', { why: virt.hasVmxOrSvm ? '$hosts.found.no-kvm' : '$hosts.found.no-vmx' }));
   warnings.push(...bridgeWarnings(inspection, choices.network), ...cpus.flatMap(cpuWarning));
   const elsewhere = otherNetworks.filter(({ network }) => choices.network !== null && network !== choices.network);
@@ -32,6 +34,11 @@ export function warningsOf(inspection: HostInspection, virt: VirtFindings, choic
     if (shared && silent.length > 0) warnings.push(hostProblem('pool-unverified', { name, others: namesOf(silent) }, 'pools'));
   }
   return warnings;
+}
+
+function certificateWarnings({ certificates }: HostInspection, now: number): HostProblem[] {
+  return certificates.filter(({ notAfter }) => notAfter - now < certificateWarningMs)
+    .map((end) => hostProblem(end.notAfter > now ? 'certificate-ends' : 'certificate-ended', { whose: `$hosts.certificate.${end.of}`, date: lastDay(end) }));
 }
 
 function bridgeWarnings({ networks }: HostInspection, chosen: string | null): HostProblem[] {

@@ -1,12 +1,12 @@
 // What a host has to offer and what may be wrong with it, beside the other hosts: networks and their bridges, pools and who
-// else sees their files, its clock, its CPU against theirs. Leaves nothing behind there.
+// else sees their files, its clock, how long its certificates last, its CPU against theirs. Leaves nothing behind there.
 import { readCapabilities } from '../libvirt/capabilities-xml.ts';
 import { AbortError, LibvirtError } from '../libvirt/errors.ts';
 import type { CallOptions, Fleet, Hypervisor, OpenHypervisor } from '../libvirt/hypervisor.ts';
 import { readNetworkXml } from '../libvirt/network-xml.ts';
 import { readPoolXml } from '../libvirt/storage-xml.ts';
 import type { Clock } from '../clock.ts';
-import type { ClockReading, FoundNetwork } from '../model/host-check.ts';
+import type { CertificateEnd, ClockReading, FoundNetwork } from '../model/host-check.ts';
 import type { Host, StoragePool } from '../model/host.ts';
 import type { Db } from '../store/db.ts';
 import { selectHosts } from '../store/hosts.ts';
@@ -46,6 +46,7 @@ export interface HostInspection {
   readonly pools: readonly FoundHostPool[];
   /** null: it has no pool of its own to measure with */
   readonly clock: ClockReading | null;
+  readonly certificates: readonly CertificateEnd[];
   readonly cpus: readonly CpuPair[];
   /** network of new instances on the other hosts */
   readonly otherNetworks: readonly { readonly hostName: string; readonly network: string }[];
@@ -59,10 +60,12 @@ export async function inspectHost(deps: InspectDeps, hypervisor: Hypervisor, vir
   const opened: Hypervisor[] = [];
   try {
     const others = (await Promise.all(hosts.map((host) => openOther(deps, host, opened, call)))).flatMap((other) => other ?? []);
-    const [networks, pools, capabilities] = await Promise.all([listNetworks(hypervisor, call), listPools(hypervisor, call), hypervisor.node.getCapabilities(call)]);
+    const [networks, pools, capabilities, certificates] = await Promise.all([
+      listNetworks(hypervisor, call), listPools(hypervisor, call), hypervisor.node.getCapabilities(call), hypervisor.certificateEnds(call),
+    ]);
     const own: CpuSide = { hypervisor, virtType, cpuXml: readCapabilities(capabilities).cpuXml };
     const [marked, cpus] = await Promise.all([markPools(deps, hypervisor, pools, others, call), comparePairs(own, others, call)]);
-    return { networks, ...marked, cpus, otherNetworks: hosts.map(({ name, network }) => ({ hostName: name, network })) };
+    return { networks, ...marked, certificates, cpus, otherNetworks: hosts.map(({ name, network }) => ({ hostName: name, network })) };
   } finally {
     await Promise.all(opened.map((each) => each.close()));
   }

@@ -9,7 +9,7 @@ export const hostProblemKinds = [
   'auth', 'ssh-denied', 'ssh-host-key', 'ssh-helper', 'ssh', 'not-libvirt',
   'not-qemu', 'too-old', 'known-host', 'other-machine', 'name-taken', 'no-pool', 'pool-inactive', 'pool-in-use', 'no-network', 'network-inactive', 'failed',
   'bridge-missing', 'bridge-unknown', 'clock-ahead', 'clock-behind', 'no-kvm', 'virt-differs', 'cpu-differs', 'cpu-to-only', 'cpu-from-only', 'network-differs',
-  'pool-not-shared', 'pool-is-shared', 'pool-unverified', 'migration-local', 'migration-unreachable', 'migration-other-machine',
+  'certificate-ends', 'certificate-ended', 'pool-not-shared', 'pool-is-shared', 'pool-unverified', 'migration-local', 'migration-unreachable', 'migration-other-machine',
 ] as const;
 export type HostProblemKind = (typeof hostProblemKinds)[number];
 

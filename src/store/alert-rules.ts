@@ -1,6 +1,6 @@
-// Alert rules. The shipped ones are put in once, when a cloud is new: what an admin deletes stays deleted.
+// Alert rules. The shipped ones are put in once, when a cloud is new or a release brings them: what an admin deletes stays deleted.
 import { AppError, say } from '../errors.ts';
-import { defaultRules, type AlertRule } from '../model/alert-rule.ts';
+import { defaultRules, laterRules, type AlertRule } from '../model/alert-rule.ts';
 import { columnToJson, jsonToColumn } from './columns.ts';
 import type { Db } from './db.ts';
 
@@ -64,8 +64,9 @@ export async function deleteAlertRule(db: Db, id: string): Promise<void> {
 
 /** Once in a cloud's life; any number of portals may start at once. */
 export async function seedAlertRules(db: Db, now: number): Promise<void> {
-  const marker = await db.query('SELECT name FROM settings WHERE name = ?', ['seeded:alert-rules']);
-  if (marker.length > 0) return;
-  for (const rule of defaultRules) await insertAlertRule(db, rule, now);
-  await db.execute('INSERT INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, 0, NULL) ON DUPLICATE KEY UPDATE name = name', ['seeded:alert-rules', 'true']);
+  for (const [mark, rules] of Object.entries({ 'seeded:alert-rules': defaultRules, ...laterRules })) {
+    if ((await db.query('SELECT name FROM settings WHERE name = ?', [mark])).length > 0) continue;
+    for (const rule of rules) await insertAlertRule(db, rule, now);
+    await db.execute('INSERT INTO settings (name, value, updated_at, updated_by) VALUES (?, ?, 0, NULL) ON DUPLICATE KEY UPDATE name = name', [mark, 'true']);
+  }
 }

@@ -112,10 +112,10 @@ async function moveAbout({ portal, hosts, admin }: TestCloud, instanceId: string
 async function findFaults({ portal }: TestCloud): Promise<void> {
   const { db, clock } = portal.deps;
   const now = clock.now();
-  const warnings = [hostProblem('clock-ahead', { seconds: 60 }), hostProblem('bridge-missing', { name: 'lan', bridge: 'br0' }), hostProblem('migration-local')];
+  const warnings = [hostProblem('clock-ahead', { seconds: 60 }), hostProblem('certificate-ends', { whose: '$hosts.certificate.host', date: '2026-12-05' }), hostProblem('bridge-missing', { name: 'lan', bridge: 'br0' }), hostProblem('migration-local')];
   const steps = burnInSteps.map((name, index) => ({ name, state: index < 6 ? 'done' : index === 6 ? 'failed' : 'not-reached', elapsedMs: index < 6 ? 1234 : null, note: null } as const));
   for (const { id, name } of await selectHosts(db)) {
-    await upsertHostCheck(db, id, { at: now, networks: [{ name: 'lan', active: true, mode: 'bridge', bridge: 'br0', bridgeMissing: true }], clock: { aheadMs: 60_000, errorMs: 3 }, warnings });
+    await upsertHostCheck(db, id, { at: now, networks: [{ name: 'lan', active: true, mode: 'bridge', bridge: 'br0', bridgeMissing: true }], clock: { aheadMs: 60_000, errorMs: 3 }, certificates: [{ of: 'host', notAfter: now + 12 * 86_400_000 }], warnings });
     await insertBurnIn(db, {
       id: randomUUID(), hostId: id, userId: null, state: 'failed', startedAt: now - 60_000, endedAt: now, imageName: 'Debian 12', targetName: name, reserved: null, steps,
       error: say('burn-in.problem.network-unanswered', { network: 'lan', sent: 12 }), fix: say('burn-in.fix.network-unanswered', { network: 'lan' }),

@@ -3,11 +3,13 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { say, type Sentence } from '../../src/errors.ts';
 import { evaluateAlerts, recordMessage, tellMessage } from '../../src/operations/incidents.ts';
-import { defaultRules, messageRuleId, type AlertRule } from '../../src/model/alert-rule.ts';
+import { defaultRules, laterRules, messageRuleId, type AlertRule } from '../../src/model/alert-rule.ts';
+import type { CertificateEnd } from '../../src/model/host-check.ts';
 import { defaultSettings } from '../../src/model/settings.ts';
 import { insertAlertRule, seedAlertRules, selectAlertRules, deleteAlertRule, updateAlertRule, selectAlertRule } from '../../src/store/alert-rules.ts';
 import { emptyReport } from '../../src/model/recovery.ts';
 import type { Database } from '../../src/store/db.ts';
+import { upsertHostCheck } from '../../src/store/host-checks.ts';
 import { selectHosts } from '../../src/store/hosts.ts';
 import { claimIncidentAcknowledged, selectIncidentEvents, selectIncidentsPage } from '../../src/store/incidents.ts';
 import { claimHostRecovery, updateRecovery } from '../../src/store/recoveries.ts';
@@ -68,19 +70,57 @@ const hostsAre = (state: string, count: number, since = now) => db.execute('UPDA
 describe('shipped rules', () => {
   it('are put in once: a deleted one stays deleted, and several portals may start together', async () => {
     await Promise.all([seedAlertRules(db, now), seedAlertRules(db, now), seedAlertRules(db, now)]);
-    assert.equal((await selectAlertRules(db)).length, defaultRules.length);
+    const all = defaultRules.length + Object.values(laterRules).flat().length;
+    assert.equal((await selectAlertRules(db)).length, all);
     await deleteAlertRule(db, base.id);
     await deleteAlertRule(db, (defaultRules[0] as AlertRule).id);
     await seedAlertRules(db, now);
-    assert.equal((await selectAlertRules(db)).length, defaultRules.length - 1);
+    assert.equal((await selectAlertRules(db)).length, all - 1);
+  });
+
+  it('of a later release come once to a cloud that had those before', async () => {
+    await seedAlertRules(db, now);
+    await db.execute("DELETE FROM settings WHERE name = 'seeded:alert-rules:certificates'");
+    await db.execute('DELETE FROM alert_rules');
+    await seedAlertRules(db, now);
+    const conditions = async (): Promise<string[]> => (await selectAlertRules(db)).map(({ condition }) => condition);
+    assert.deepEqual(await conditions(), ['host.certificate']);
+    await db.execute('DELETE FROM alert_rules');
+    await seedAlertRules(db, now);
+    assert.deepEqual(await conditions(), []);
   });
 
   it('find nothing wrong with a cloud that is well', async () => {
-    for (const each of defaultRules) await insertAlertRule(db, each, now);
+    for (const each of [...defaultRules, ...Object.values(laterRules).flat()]) await insertAlertRule(db, each, now);
     await measure(() => 5);
     await insertHostSamples(db, (await selectHosts(db)).map(({ subjectId }) => ({ subjectId, at: now + 20_000, cpuPercent: 10, memoryUsedMib: 100, memoryTotalMib: 1000 })));
     for (let i = 0; i < 3; i++) await look();
     assert.deepEqual((await incidents()).map(({ sentence }) => sentence), []);
+  });
+});
+
+describe('certificates', () => {
+  const dayMs = 86_400_000;
+  const checked = async (hostId: string, ends: readonly CertificateEnd[]): Promise<void> => upsertHostCheck(db, hostId, { at: now, networks: [], clock: null, certificates: ends, warnings: [] });
+
+  it('that end within thirty days are an incident of their host, until they are renewed; of a host that has gone away meanwhile, too', async () => {
+    await rule({ condition: 'host.certificate', severity: 'warning' });
+    const [first, second, third] = cloud.hostIds as [string, string, string];
+    await checked(first, [{ of: 'host', notAfter: now + 400 * dayMs }, { of: 'portal', notAfter: now + 29 * dayMs }, { of: 'authority', notAfter: now + 30 * dayMs }]);
+    await checked(second, [{ of: 'host', notAfter: now + 31 * dayMs }]);
+    // as the release before wrote it
+    await upsertHostCheck(db, third, { at: now, networks: [], clock: null, warnings: [] });
+    await look();
+    const { name } = (await selectHosts(db)).find(({ id }) => id === first) ?? assert.fail();
+    const date = new Date(now - 30_000 + 29 * dayMs).toISOString().slice(0, 10);
+    assert.deepEqual((await incidents()).map(({ sentence }) => sentence), [say('alerts.said.host.certificate', { subject: name, whose: '$hosts.certificate.portal', date })]);
+    await hostsAre('unreachable', 1);
+    await look();
+    assert.deepEqual((await incidents()).map(({ state }) => state), ['open']);
+    await checked(first, [{ of: 'portal', notAfter: now + 365 * dayMs }]);
+    for (let i = 0; i < 2; i++) await look();
+    assert.deepEqual((await incidents()).map(({ state }) => state), ['resolved']);
+    await db.execute('DELETE FROM host_checks');
   });
 });
 

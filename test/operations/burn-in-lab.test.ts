@@ -54,6 +54,8 @@ describe('hosts of a lab', { skip: whyNoLibvirtd() }, () => {
     assert.ok(check.ok);
     assert.deepEqual(await warningsOf(1), []);
     assert.ok(check.report.clock !== null && Math.abs(check.report.clock.aheadMs) < 1000, JSON.stringify(check.report.clock));
+    assert.deepEqual(check.report.certificates.map(({ of }) => of), ['host', 'portal', 'authority']);
+    assert.ok(check.report.certificates.every(({ notAfter }) => notAfter > Date.now() + 365 * 86_400_000), JSON.stringify(check.report.certificates));
     const sameFiles = Object.fromEntries(check.report.pools.map((pool) => [pool.name, pool.others.map((peer) => peer.sameFiles)]));
     assert.deepEqual(sameFiles, { [lab.sharedPool]: [true], [lab.localPool]: [false] });
     assert.deepEqual(check.report.networks.map(({ name, mode, bridge, bridgeMissing }) => [name, mode, bridge, bridgeMissing]), [[lab.network, 'bridge', 'br0', false]]);

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { insertImage } from '../../src/store/images.ts';
 import { selectBurnInsByHost } from '../../src/store/burn-ins.ts';
+import { selectOptionalHostCheck, upsertHostCheck } from '../../src/store/host-checks.ts';
 import { claimHostFenced, selectOptionalHostByName, updateHost, updateHostContact } from '../../src/store/hosts.ts';
 import { selectPools } from '../../src/store/storage-pools.ts';
 import type { Host } from '../../src/model/host.ts';
@@ -111,6 +112,17 @@ describe('two hosts', () => {
     assertShows(list, /alpha/);
     assertShows(list, /To be mended: \d/);
     assert.equal(list.match(/progress-sm/g)?.length, 8, 'four bars a host');
+  });
+
+  it('the host page says which certificate ends first', async () => {
+    const beta = await host('beta');
+    const { db } = portal.deps;
+    const before = await selectOptionalHostCheck(db, beta.id) ?? assert.fail();
+    const page = async (): Promise<string> => (await admin.get(`/admin/hosts/${beta.id}`)).text;
+    assertHides(await page(), /TLS certificates/);
+    await upsertHostCheck(db, beta.id, { ...before, certificates: [{ of: 'host', notAfter: Date.UTC(2031, 0, 2) }, { of: 'portal', notAfter: Date.UTC(2030, 4, 6) }] });
+    assertShows(await page(), /until 2030-05-06 \(the portal’s certificate\)/);
+    await upsertHostCheck(db, beta.id, before);
   });
 
   it('pools are listed once each, with their hosts; network storage is the sum of the shared ones', async () => {

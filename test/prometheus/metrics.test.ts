@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { clusterOwnerId } from '../../src/model/metric.ts';
 import { insertContactMessage } from '../../src/store/contact-messages.ts';
+import { upsertHostCheck } from '../../src/store/host-checks.ts';
 import { insertHost, selectHosts, updateHostContact, updateHostFacts } from '../../src/store/hosts.ts';
 import { upsertPortal, portalIdOf } from '../../src/store/portals.ts';
 import { insertSampleSubject } from '../../src/store/sample-subjects.ts';
@@ -42,6 +43,7 @@ before(async () => {
   }
   const [kvm1] = await selectHosts(db);
   assert.ok(kvm1);
+  await upsertHostCheck(db, kvm1.id, { at: now, networks: [], clock: null, certificates: [{ of: 'portal', notAfter: 1_900_000_000_000 }], warnings: [] });
   const pool = await upsertPool(db, { hostId: kvm1.id, name: 'shared', shared: true, kind: 'netfs', path: '/p', capacityBytes: 100 * gib, availableBytes: 40 * gib }, now);
   await updatePoolSample(db, pool, 100 * gib, 40 * gib, now);
   const sample = { at: now, up: 1 as const, cpuPercent: 25, cpuUserPercent: 20, cpuSystemPercent: 5, memoryUsedMib: 4096, memoryTotalMib: 16_384, memoryCachedMib: 1024 };
@@ -94,6 +96,7 @@ describe('the figures', () => {
   it('are those of hosts, the cluster, pools and instances', () => {
     const expected: Record<string, number | undefined> = {
       'cloud_host_up{host="kvm1"}': 1, 'cloud_host_up{host="kvm2"}': 0, 'cloud_host_status{host="kvm2",status="unreachable"}': 1, 'cloud_host_cpus{host="kvm1"}': 8,
+      'cloud_host_certificate_not_after_timestamp_seconds{host="kvm1",certificate="portal"}': 1_900_000_000,
       'cloud_host_cpu_usage_ratio{host="kvm1"}': 0.25, 'cloud_host_cpu_usage_ratio{host="kvm2"}': undefined, 'cloud_host_cpu_mode_ratio{host="kvm1",mode="system"}': 0.05,
       'cloud_host_memory_used_bytes{host="kvm1"}': 4 * gib, cloud_cluster_cpu_usage_ratio: 0.25, cloud_gate_closed: 0,
       'cloud_instances{host="kvm1",state="running"}': 1, 'cloud_instances{host="kvm1",state="stopped"}': 1, 'cloud_users{state="active"}': 2,

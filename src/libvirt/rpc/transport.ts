@@ -54,7 +54,9 @@ function connected<S extends Duplex>(socket: S, event: 'connect' | 'secureConnec
 /** Where libvirt itself looks when neither the URI nor the configuration names a directory. */
 const systemPki = { ca: '/etc/pki/CA/cacert.pem', cert: '/etc/pki/libvirt/clientcert.pem', key: '/etc/pki/libvirt/private/clientkey.pem' };
 
-async function loadPki(directory: string | undefined): Promise<ConnectionOptions> {
+export interface Pki { readonly ca: Buffer; readonly cert: Buffer; readonly key: Buffer }
+
+export async function loadPki(directory: string | undefined): Promise<Pki> {
   const files = directory === undefined ? systemPki
     : { ca: `${directory}/cacert.pem`, cert: `${directory}/clientcert.pem`, key: `${directory}/clientkey.pem` };
   try {
@@ -65,19 +67,21 @@ async function loadPki(directory: string | undefined): Promise<ConnectionOptions
   }
 }
 
-/** After the handshake libvirtd sends one byte, 1, once it has accepted our certificate; only then does it speak RPC. */
-async function dialTls(uri: LibvirtUri, options: DialOptions): Promise<TLSSocket> {
+export async function handshake(uri: LibvirtUri, pki: Pki, signal: AbortSignal, options: ConnectionOptions): Promise<TLSSocket> {
   const host = uri.host ?? '';
-  const pki = await loadPki(uri.pkiPath ?? options.pkiPath);
   const socket = connectTls({
-    ...pki, host, port: uri.port ?? defaultPort.tls, minVersion: 'TLSv1.2', rejectUnauthorized: true,
-    ...(isIP(host) === 0 ? { servername: host } : {}),
+    ...pki, host, port: uri.port ?? defaultPort.tls, minVersion: 'TLSv1.2', ...(isIP(host) === 0 ? { servername: host } : {}), ...options,
   });
   socket.setNoDelay(true);
+  return connected(socket, 'secureConnect', signal);
+}
+
+/** After the handshake libvirtd sends one byte, 1, once it has accepted our certificate; only then does it speak RPC. */
+async function dialTls(uri: LibvirtUri, options: DialOptions): Promise<TLSSocket> {
+  const socket = await handshake(uri, await loadPki(uri.pkiPath ?? options.pkiPath), options.signal, { rejectUnauthorized: true });
   // Each message in a TLS record of its own: of a record with two libvirtd reads the first, and comes back to the second only
   // when something else arrives, which may be its own keepalive timer's 5 s. Without this method writes are not gathered.
   Object.defineProperty(socket, '_writev', { value: undefined });
-  await connected(socket, 'secureConnect', options.signal);
   await connected(socket, 'readable', options.signal).catch((error: unknown) => {
     if (error instanceof AbortError) throw error;
     throw new HostUnavailableError(`the host did not accept our client certificate: ${(error as Error).message}`, { cause: error });

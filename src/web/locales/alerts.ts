@@ -29,6 +29,7 @@ export const alerts = defineMessages({
 
   'alerts.condition.message': ['Recovery of lost hosts', '失聯主機的復原'],
   'alerts.condition.host.unreachable': ['Host does not answer', '主機沒有回應'],
+  'alerts.condition.host.certificate': ['Certificate of a host’s connection ends soon', '主機連線的憑證即將到期'],
   'alerts.condition.instance.failed': ['Machine could not be made', '虛擬機器建立失敗'],
   'alerts.condition.instance.lost': ['Machine is gone from its host', '虛擬機器已從主機消失'],
   'alerts.condition.instance.unmeasured': ['Running machine without measurements', '執行中的虛擬機器沒有量測值'],
@@ -57,6 +58,7 @@ export const alerts = defineMessages({
   'alerts.said.above': ['{{subject}}: {{measure}} is {{value}}, above {{limit}}', '{{subject}}：{{measure}}為 {{value}}，高於 {{limit}}'],
   'alerts.said.below': ['{{subject}}: {{measure}} is {{value}}, below {{limit}}', '{{subject}}：{{measure}}為 {{value}}，低於 {{limit}}'],
   'alerts.said.host.unreachable': ['Host {{subject}} does not answer: {{reason}}', '主機 {{subject}} 沒有回應：{{reason}}'],
+  'alerts.said.host.certificate': ['Host {{subject}}: {{whose}} ends on {{date}}', '主機 {{subject}}：{{whose}}將於 {{date}} 到期'],
   'alerts.said.instance.failed': ['Machine {{subject}} could not be made', '虛擬機器 {{subject}} 建立失敗'],
   'alerts.said.instance.lost': ['Machine {{subject}} is gone from its host', '虛擬機器 {{subject}} 已從主機消失'],
   'alerts.said.instance.unmeasured': ['Machine {{subject}} runs, but nothing is measured of it', '虛擬機器 {{subject}} 執行中，但沒有量測值'],
@@ -71,6 +73,7 @@ export const alerts = defineMessages({
   'alerts.many.above': ['{{total}} × {{measure}} above {{limit}}', '{{measure}}高於 {{limit}}：共 {{total}} 個'],
   'alerts.many.below': ['{{total}} × {{measure}} below {{limit}}', '{{measure}}低於 {{limit}}：共 {{total}} 個'],
   'alerts.many.host.unreachable': ['{{total}} hosts do not answer', '{{total}} 台主機沒有回應'],
+  'alerts.many.host.certificate': ['Certificates of the connections to {{total}} hosts end soon', '{{total}} 台主機連線的憑證即將到期'],
   'alerts.many.instance.failed': ['{{total}} machines could not be made', '{{total}} 台虛擬機器建立失敗'],
   'alerts.many.instance.lost': ['{{total}} machines are gone from their hosts', '{{total}} 台虛擬機器已從主機消失'],
   'alerts.many.instance.unmeasured': ['{{total}} machines run, but nothing is measured of them', '{{total}} 台虛擬機器執行中，但沒有量測值'],

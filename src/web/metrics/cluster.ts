@@ -5,6 +5,7 @@ import { clusterOwnerId } from '../../model/metric.ts';
 import type { HostSample } from '../../model/metrics.ts';
 import { countInstancesByHostAndState, selectWorkCounts } from '../../store/figures.ts';
 import { selectGate } from '../../store/gate.ts';
+import { selectHostChecks } from '../../store/host-checks.ts';
 import { selectHosts } from '../../store/hosts.ts';
 import { selectJobs } from '../../store/jobs.ts';
 import { selectPortals } from '../../store/portals.ts';
@@ -24,13 +25,14 @@ type Deps = Pick<WebDeps, 'db' | 'clock' | 'config'>;
 
 export async function clusterFamilies({ db, clock, config }: Deps): Promise<Family[]> {
   const now = clock.now();
-  const [hosts, pools, clusterSubject, gate, work, jobs, portals, users, instances] = await Promise.all([
+  const [hosts, pools, clusterSubject, gate, work, jobs, portals, users, instances, checks] = await Promise.all([
     selectHosts(db), selectPools(db), selectOptionalSampleSubject(db, clusterOwnerId), selectGate(db), selectWorkCounts(db, now - dayMs), selectJobs(db),
-    selectPortals(db), countUsersByState(db), countInstancesByHostAndState(db),
+    selectPortals(db), countUsersByState(db), countInstancesByHostAndState(db), selectHostChecks(db),
   ]);
   const portalSubjects = await Promise.all(portals.map(async (portal) => ({ portal, subjectId: await selectOptionalSampleSubject(db, portal.id) })));
   const subjectIds = [...hosts.map((host) => host.subjectId), ...[clusterSubject, ...portalSubjects.map(({ subjectId }) => subjectId)].flatMap((id) => id ?? [])];
   const samples = await selectLatestHostSamples(db, subjectIds, now, latestWithin(config.pollIntervalMs));
+  const certificates = hosts.flatMap((host) => (checks.get(host.id)?.certificates ?? []).map((end) => ({ host, ...end })));
   const hostNames = new Map(hosts.map((host) => [host.id, host.name]));
   const ofHosts = (value: (host: (typeof hosts)[number]) => number): Iterable<Sample> => each(hosts, (host) => [labelsOf({ host: host.name }), value(host)]);
   const measuredHosts = hosts.map((host): Measured => [{ host: host.name }, samples.get(host.subjectId)]);
@@ -41,6 +43,7 @@ export async function clusterFamilies({ db, clock, config }: Deps): Promise<Fami
     gauge('cloud_host_status', '1 for the status that a host has.', each(hosts.flatMap((host) => statuses.map((status) => ({ host, status }))), ({ host, status }) => [labelsOf({ host: host.name, status }), hostStatus(host) === status ? 1 : 0])),
     gauge('cloud_host_up', '1: the host answers.', ofHosts((host) => host.state === 'up' ? 1 : 0)),
     gauge('cloud_host_maintenance', '1: an administrator has put the host into maintenance, whether it answers or not.', ofHosts((host) => host.wish === 'maintenance' ? 1 : 0)),
+    gauge('cloud_host_certificate_not_after_timestamp_seconds', 'When a certificate of a host’s TLS connection ends: its own, the portal’s, or of those that signed its own the first to end.', each(certificates, ({ host, of, notAfter }) => [labelsOf({ host: host.name, certificate: of }), notAfter / 1000])),
     gauge('cloud_host_cpus', 'CPUs of a host.', ofHosts((host) => host.cpus)),
     gauge('cloud_host_reserved_vcpus', 'vCPUs promised to machines on a host.', ofHosts((host) => host.usedVcpus)),
     gauge('cloud_host_reserved_memory_bytes', 'Memory promised to machines on a host.', ofHosts((host) => host.usedMemoryMib * mib)),

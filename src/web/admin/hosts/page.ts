@@ -4,6 +4,7 @@ import type { Sentence } from '../../../errors.ts';
 import { isComplete } from '../../../model/burn-in.ts';
 import { hostLimit, poolLimitGib } from '../../../model/capacity.ts';
 import { hostStatus, type Host } from '../../../model/host.ts';
+import { firstToEnd, lastDay } from '../../../model/host-check.ts';
 import { isStale } from '../../../model/metrics.ts';
 import { smallestImage } from '../../../operations/host-burn-in-submit.ts';
 import { explainReason, type HostProblem } from '../../../operations/host-problem.ts';
@@ -77,7 +78,7 @@ async function loadStorage({ db }: WebDeps, host: Host) {
   const others = hosts.filter(({ id }) => id !== host.id);
   return {
     pools: pools.map((pool) => ({ ...pool, hosts: others.filter(({ id }) => hostPools.get(id)?.has(pool.id) === true) })),
-    check: check ?? null,
+    check: check ?? null, firstCertificate: firstToEnd(check?.certificates ?? []) ?? null, lastDay,
     /** name of a network → hosts whose instances use one of that name */
     networkUsers: new Map(others.map(({ network }) => [network, others.filter((other) => other.network === network).map(({ name }) => name)])),
   };
