@@ -1,4 +1,5 @@
 // An instance's domain, defined on a host from our record: when it is created, and when its host is gone and another takes it.
+import { randomBytes } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
 import { buildDomainXml, type DiskSpec } from '../libvirt/domain-xml.ts';
 import type { Hypervisor } from '../libvirt/hypervisor.ts';
@@ -50,4 +51,9 @@ function listenAddress({ consoleAddress }: Pick<Host, 'consoleAddress'>): string
   if (consoleAddress === '::1') return '::1';
   if (consoleAddress.startsWith('127.') || consoleAddress === 'localhost') return '127.0.0.1';
   return consoleAddress.includes(':') ? '::' : '0.0.0.0';
+}
+
+/** An address for a network interface: QEMU's range, three random bytes. */
+export function makeMac(): string {
+  return ['52', '54', '00', ...(randomBytes(3).toString('hex').match(/../g) ?? [])].join(':');
 }

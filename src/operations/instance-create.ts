@@ -1,5 +1,5 @@
 // Asking for an instance: decide, reserve and record in one transaction. After that the runner does the work.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
 import { decideAdmission, type Placement } from '../model/admission.ts';
 import type { Image } from '../model/image.ts';
@@ -22,6 +22,7 @@ import { selectPool } from '../store/storage-pools.ts';
 import { openUsagePeriod } from '../store/usage-periods.ts';
 import { selectUser } from '../store/users.ts';
 import { admissionError, loadAdmission, raceLost } from './admission.ts';
+import { makeMac } from './define-instance.ts';
 import type { OperationDeps } from './deps.ts';
 import { definitions } from './index.ts';
 import type { CreateInput } from './instance-create-steps.ts';
@@ -145,11 +146,6 @@ async function reserve(
     if (error instanceof Lost) return false;
     throw error;
   }
-}
-
-/** QEMU's range; three random bytes. */
-function makeMac(): string {
-  return ['52', '54', '00', ...randomBytes(3).toString('hex').match(/../g) ?? []].join(':');
 }
 
 /** The same request, asked before. Somebody else's id is no secret and no right: not-found. */
