@@ -1,4 +1,5 @@
 // Around the planner of balancing: what it needs from the database, what it makes of it for a page, and a suggestion taken up.
+import { randomUUID } from 'node:crypto';
 import { AppError, say } from '../errors.ts';
 import { measuredLoad, planBalancing, type BalancingHost, type BalancingInput, type BalancingPlan } from '../model/balancing.ts';
 import type { Instance } from '../model/instance.ts';
@@ -8,9 +9,9 @@ import type { User } from '../model/user.ts';
 import type { Config } from '../config.ts';
 import type { Db } from '../store/db.ts';
 import { selectOptionalInstance, selectPlacedInstances } from '../store/instances.ts';
-import { selectMovesEndedSince, selectOpenMoves } from '../store/moves.ts';
+import { selectMovesEndedSince, selectOpenMoves, selectOptionalMove } from '../store/moves.ts';
 import { selectHostSampleRanges, selectInstanceMeans } from '../store/samples.ts';
-import { claimSuggestionEnded, selectDismissedSince, selectOpenSuggestions, updateSuggestionMove, type Suggestion } from '../store/suggestions.ts';
+import { claimSuggestionApplied, claimSuggestionEnded, reopenSuggestion, selectDismissedSince, selectOpenSuggestions, type Suggestion } from '../store/suggestions.ts';
 import { loadFleet } from './admission.ts';
 import type { OperationDeps } from './deps.ts';
 import { submitMove } from './instance-migrate.ts';
@@ -59,21 +60,21 @@ async function loadGuests(db: Db, input: BalancingInput, from: number): Promise<
   }));
 }
 
-/** An admin takes a suggestion up. Throws conflict when it is decided already or does not hold any more, and what submitMove throws. */
-export async function applySuggestion(deps: OperationDeps, suggestion: Suggestion, actor: Pick<User, 'id'>): Promise<{ move: Move; instance: Instance }> {
+/** An admin takes a suggestion up, once for an `operationId`. Throws conflict when it is decided already or does not hold any more, and what submitMove throws. */
+export async function applySuggestion(deps: OperationDeps, suggestion: Suggestion, actor: Pick<User, 'id'>, operationId: string = randomUUID()): Promise<{ move: Move; instance: Instance }> {
   const { db, clock } = deps;
-  const instance = await selectOptionalInstance(db, suggestion.instanceId);
+  const [instance, before] = await Promise.all([selectOptionalInstance(db, suggestion.instanceId), selectOptionalMove(db, operationId)]);
+  if (instance !== undefined && before !== undefined) return { move: before, instance };
   if (instance === undefined || instance.hostId !== suggestion.fromHostId) {
     await claimSuggestionEnded(db, suggestion.id, 'expired', clock.now());
     throw new AppError('conflict', say('balancing.expired'));
   }
-  if (!(await claimSuggestionEnded(db, suggestion.id, 'applied', clock.now()))) throw new AppError('conflict', say('balancing.decided'));
+  if (!(await claimSuggestionApplied(db, suggestion.id, operationId, clock.now()))) throw new AppError('conflict', say('balancing.decided'));
   try {
-    const { move } = await submitMove(deps, { instance, toHostId: suggestion.toHostId, trigger: 'balancing', why: suggestion.why, actor });
-    await updateSuggestionMove(db, suggestion.id, move.id);
+    const { move } = await submitMove(deps, { instance, toHostId: suggestion.toHostId, trigger: 'balancing', why: suggestion.why, actor, operationId });
     return { move, instance };
   } catch (error) {
-    await updateSuggestionMove(db, suggestion.id, null);
+    await reopenSuggestion(db, suggestion.id, operationId);
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 // Asking for a burn-in: what the smallest instance would be, where it can be moved to, and the room for it on both hosts,
 // reserved in one transaction with the record.
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { AppError, say, type Sentence } from '../errors.ts';
 import type { Host, StoragePool } from '../model/host.ts';
 import { minDiskGib, type Image } from '../model/image.ts';
@@ -11,10 +11,11 @@ import { hasOpenBurnIn, insertBurnIn } from '../store/burn-ins.ts';
 import type { Db } from '../store/db.ts';
 import { selectHostPools, selectHosts } from '../store/hosts.ts';
 import { selectImages } from '../store/images.ts';
-import { insertOperation, selectOperation } from '../store/operations.ts';
+import { insertOperation, selectOperation, selectOptionalOperation } from '../store/operations.ts';
 import { reserveHostCapacity, reserveHostRoom, reservePoolSpace } from '../store/reservations.ts';
 import { selectSettings } from '../store/settings.ts';
 import { selectPoolsByHost } from '../store/storage-pools.ts';
+import { makeMac } from './define-instance.ts';
 import type { OperationDeps } from './deps.ts';
 import { hostBurnIn } from './host-burn-in.ts';
 import { destinationUri } from './migrate-domain.ts';
@@ -37,8 +38,18 @@ export function smallestImage(images: readonly Image[], pools: readonly StorageP
     .sort((a, b) => Number(b.cloudInit) - Number(a.cloudInit) || a.minMemoryMib - b.minMemoryMib || a.virtualSizeBytes - b.virtualSizeBytes || (a.id < b.id ? -1 : 1))[0];
 }
 
-/** `imageId` null: the smallest. Throws conflict (not up, one is in progress), invalid (no image) and no-capacity. */
-export async function submitBurnIn(deps: OperationDeps, host: Host, { imageId, actor }: { readonly imageId: string | null; readonly actor: Pick<User, 'id'> | null }): Promise<Operation> {
+export interface BurnInRequest {
+  /** null: the smallest */
+  readonly imageId: string | null;
+  readonly actor: Pick<User, 'id'> | null;
+  /** made by the caller, when asking twice must not do it twice */
+  readonly id?: string;
+}
+
+/** Throws conflict (not up, one is in progress), invalid (no image) and no-capacity. */
+export async function submitBurnIn(deps: OperationDeps, host: Host, { imageId, actor, id = randomUUID() }: BurnInRequest): Promise<Operation> {
+  const before = await selectOptionalOperation(deps.db, id);
+  if (before !== undefined) return before;
   if (host.state !== 'up') throw new AppError('conflict', say('burn-in.refused.not-up', { host: host.name }));
   const [images, pools, settings] = await Promise.all([selectImages(deps.db), selectPoolsByHost(deps.db, host.id), selectSettings(deps.db)]);
   const image = imageId === null ? smallestImage(images, pools) : images.find((each) => each.id === imageId && each.enabled);
@@ -49,7 +60,6 @@ export async function submitBurnIn(deps: OperationDeps, host: Host, { imageId, a
   }
   const size: Size = { vcpus: 1, memoryMib: image.minMemoryMib, diskGib: minDiskGib(image) };
   const { targets, stays } = await chooseTargets(deps.db, host, pool);
-  const id = randomUUID();
   const now = deps.clock.now();
   await deps.db.transaction(async (tx) => {
     // the row of the host is locked from here on: of two that ask at once, the second sees the first one's record
@@ -89,9 +99,4 @@ async function chooseTargets(db: Db, host: Host, pool: StoragePool): Promise<{ r
   const targets = fitting.filter((other) => other.state === 'up' && other.wish === 'enabled' && destinationUri(other) !== undefined);
   if (targets.length === 0) return none(say('burn-in.left-out.not-up', { others: fitting.map(({ name }) => name).slice(0, 10).join(', ') }));
   return { targets: targets.sort((a, b) => a.usedMemoryMib / a.memoryMib - b.usedMemoryMib / b.memoryMib), stays: null };
-}
-
-/** QEMU's range; three random bytes. */
-function makeMac(): string {
-  return ['52', '54', '00', ...(randomBytes(3).toString('hex').match(/../g) ?? [])].join(':');
 }

@@ -42,6 +42,6 @@ export const hostDrain = {
   onFailed: (tx, end, error) => ended(tx, end, error),
 } as const satisfies Definition;
 
-export function submitHostDrain(deps: OperationDeps, host: Host, actor: Pick<User, 'id'>): Promise<Operation> {
-  return submitMaintenance(deps, hostDrain, host, actor);
+export function submitHostDrain(deps: OperationDeps, host: Host, actor: Pick<User, 'id'>, id?: string): Promise<Operation> {
+  return submitMaintenance(deps, hostDrain, host, actor, id);
 }

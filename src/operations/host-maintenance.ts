@@ -8,7 +8,7 @@ import type { User } from '../model/user.ts';
 import type { Db } from '../store/db.ts';
 import { insertHostEvent } from '../store/host-events.ts';
 import { updateHost } from '../store/hosts.ts';
-import { insertOperation, selectOpenOperationsByHost, selectOperation } from '../store/operations.ts';
+import { insertOperation, selectOpenOperationsByHost, selectOperation, selectOptionalOperation } from '../store/operations.ts';
 import { cancelOperation } from './cancel-operation.ts';
 import type { OperationDeps } from './deps.ts';
 import { tallyMoves } from './move-batch.ts';
@@ -27,11 +27,14 @@ export interface MaintenanceInput {
   readonly anew: boolean;
 }
 
-/** Closes or opens the host at once and queues the work. Throws conflict when it is under way already, or the host does not answer. */
-export async function submitMaintenance(deps: OperationDeps, definition: Definition & { readonly kind: MaintenanceKind }, host: Host, actor: Pick<User, 'id'>): Promise<Operation> {
+/** Closes or opens the host at once and queues the work, once for an `id`. Throws conflict when it is under way already, or the host does not answer. */
+export async function submitMaintenance(
+  deps: OperationDeps, definition: Definition & { readonly kind: MaintenanceKind }, host: Host, actor: Pick<User, 'id'>, id: string = randomUUID(),
+): Promise<Operation> {
   const { kind } = definition;
+  const before = await selectOptionalOperation(deps.db, id);
+  if (before !== undefined) return before;
   if (host.state !== 'up') throw new AppError('conflict', say(`maintenance.refused.${kind}.unreachable`, { host: host.name }));
-  const id = randomUUID();
   const createdAt = deps.clock.now();
   const anew = host.wish !== 'maintenance';
   const others = await deps.db.transaction(async (tx) => {

@@ -33,6 +33,6 @@ export const hostReturn = {
   onFailed: (tx, end, error) => ended(tx, end, error),
 } as const satisfies Definition;
 
-export function submitHostReturn(deps: OperationDeps, host: Host, actor: Pick<User, 'id'>): Promise<Operation> {
-  return submitMaintenance(deps, hostReturn, host, actor);
+export function submitHostReturn(deps: OperationDeps, host: Host, actor: Pick<User, 'id'>, id?: string): Promise<Operation> {
+  return submitMaintenance(deps, hostReturn, host, actor, id);
 }

@@ -78,16 +78,23 @@ export async function selectDismissedSince(db: Db, since: number): Promise<Map<s
   return new Map(rows.map((row) => [row.instance_id, row.at]));
 }
 
-/** Ends an open one. false: somebody has decided about it already. */
-export async function claimSuggestionEnded(db: Db, id: string, state: Exclude<SuggestionState, 'open'>, now: number): Promise<boolean> {
+/** Ends an open one that comes to nothing. false: somebody has decided about it already. */
+export async function claimSuggestionEnded(db: Db, id: string, state: 'dismissed' | 'expired', now: number): Promise<boolean> {
   const { affectedRows } = await db.execute("UPDATE suggestions SET state = ?, ended_at = ? WHERE id = ? AND state = 'open'", [state, now, id]);
   return affectedRows === 1;
 }
 
-/** The move it led to; null: it came to nothing, and the suggestion is open again. */
-export async function updateSuggestionMove(db: Db, id: string, operationId: string | null): Promise<void> {
-  if (operationId === null) await db.execute("UPDATE suggestions SET state = 'open', ended_at = NULL WHERE id = ? AND state = 'applied' AND operation_id IS NULL", [id]);
-  else await db.execute('UPDATE suggestions SET operation_id = ? WHERE id = ?', [operationId, id]);
+/** Ends an open one by this move, which is about to be asked for. false: somebody has decided about it already, otherwise than by this move. */
+export async function claimSuggestionApplied(db: Db, id: string, operationId: string, now: number): Promise<boolean> {
+  const { affectedRows } = await db.execute(
+    "UPDATE suggestions SET state = 'applied', ended_at = ?, operation_id = ? WHERE id = ? AND (state = 'open' OR (state = 'applied' AND operation_id = ?))", [now, operationId, id, operationId],
+  );
+  return affectedRows === 1;
+}
+
+/** This move came to nothing. */
+export async function reopenSuggestion(db: Db, id: string, operationId: string): Promise<void> {
+  await db.execute("UPDATE suggestions SET state = 'open', ended_at = NULL, operation_id = NULL WHERE id = ? AND state = 'applied' AND operation_id = ?", [id, operationId]);
 }
 
 /** Forgets those that ended before; at most `limit`. */

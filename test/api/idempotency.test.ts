@@ -96,6 +96,19 @@ describe('the same request sent again', () => {
     assert.equal((await askAgain()).id, id);
   });
 
+  it('is the work on a host that a dead portal asked for', async () => {
+    const { db } = records.portal.deps;
+    const admin = await records.api.token(records.admin.id, 'write', 7 * 86_400_000);
+    for (const [index, work] of ['burn-ins', 'maintenance', 'return'].entries()) {
+      const key = `host-${index}`;
+      const ask = (): Promise<Operation> => admin.ok<Operation>('POST', `/hosts/${records.hostId}/${work}`, { headers: { 'idempotency-key': key } });
+      const { id } = await ask();
+      await db.execute('UPDATE idempotency_keys SET status = NULL, response = NULL, claimed_until = 0 WHERE idempotency_key = ?', [key]);
+      assert.equal((await ask()).id, id, work);
+      await admin.refused(409, 'POST', `/hosts/${records.hostId}/${work}`);
+    }
+  });
+
   it('is the deletion under way, with and without a key', async () => {
     const { id } = await user.ok<Operation>('DELETE', `/instances/${records.instanceId}`);
     assert.equal((await user.ok<Operation>('DELETE', `/instances/${records.instanceId}`)).id, id);

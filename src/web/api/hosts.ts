@@ -96,9 +96,9 @@ export function hostEndpoints(deps: WebDeps): Endpoint[] {
         return { body };
       },
     }),
-    work(deps, 'maintenance', 'beginMaintenance', 'host.maintenance', (host, user) => submitHostDrain(deps.operations, host, user)),
-    work(deps, 'return', 'endMaintenance', 'host.return', (host, user) => submitHostReturn(deps.operations, host, user)),
-    work(deps, 'burn-ins', 'createBurnIn', 'host.burn-in', (host, actor) => submitBurnIn(deps.operations, host, { imageId: null, actor })),
+    work(deps, 'maintenance', 'beginMaintenance', 'host.maintenance', (host, user, newId) => submitHostDrain(deps.operations, host, user, newId)),
+    work(deps, 'return', 'endMaintenance', 'host.return', (host, user, newId) => submitHostReturn(deps.operations, host, user, newId)),
+    work(deps, 'burn-ins', 'createBurnIn', 'host.burn-in', (host, actor, newId) => submitBurnIn(deps.operations, host, { imageId: null, actor, id: newId })),
     endpoint({
       method: 'get', path: '/hosts/:id/burn-ins', id: 'listBurnIns', access: 'admin', scope: 'read', status: 200, summary: say('api.summary.listBurnIns'),
       params: idParams,
@@ -113,16 +113,16 @@ export function hostEndpoints(deps: WebDeps): Endpoint[] {
 }
 
 /** Work on a host that goes on as an operation. */
-function work({ db }: WebDeps, name: string, operationId: string, audit: string, submit: (host: Host, actor: User) => Promise<Operation>): Endpoint {
+function work({ db }: WebDeps, name: string, operationId: string, audit: string, submit: (host: Host, actor: User, newId: string) => Promise<Operation>): Endpoint {
   return endpoint({
     method: 'post', path: `/hosts/:id/${name}`, id: operationId, access: 'admin', scope: 'write', status: 202, summary: say(`api.summary.${operationId}`),
     audit,
     params: idParams,
     response: operationSchema,
-    handler: async ({ params, user, context, note }) => {
+    handler: async ({ params, user, context, note, newId }) => {
       const host = await selectHost(db, params.id);
       note({ target: host.name });
-      return accepted(await submit(host, user), context);
+      return accepted(await submit(host, user, newId), context);
     },
   });
 }

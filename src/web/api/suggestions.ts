@@ -38,8 +38,8 @@ export function suggestionEndpoints(deps: WebDeps): Endpoint[] {
       audit: 'suggestion.apply',
       params: idParams,
       response: moveSchema,
-      handler: async ({ params, user, context, note }) => {
-        const { move, instance } = await applySuggestion(deps.operations, await loadSuggestion(deps, params.id), user);
+      handler: async ({ params, user, context, note, newId }) => {
+        const { move, instance } = await applySuggestion(deps.operations, await loadSuggestion(deps, params.id), user, newId);
         note({ target: instance.name, detail: move.toHostName });
         return { body: moveBody(move, context), location: `${paths.api}/moves/${move.id}` };
       },
