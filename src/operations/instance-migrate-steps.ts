@@ -17,6 +17,7 @@ import { selectPool } from '../store/storage-pools.ts';
 import { ensureOff, ensureUndefined, isOffSinceBoot, observeDomain } from './domain.ts';
 import { isWorthWaiting } from './failure.ts';
 import { insertStart, observedChange } from './instance-power.ts';
+import { recordMessage } from './incidents.ts';
 import { abandonMigration, migrateDomain, MoveCancelledError, naming, NeedsPersonError, type DomainMove, type MoveSide } from './migrate-domain.ts';
 import { checkMove } from './migration-check.ts';
 import { copyDisks, dropCopies } from './move-disks.ts';
@@ -202,15 +203,18 @@ async function observeWhereItStays(run: StepRun): Promise<void> {
   run.remember({ observed: state, consolePort });
 }
 
-/** Loud, and once: an administrator has to choose. */
+/** Loud, and once: an administrator has to choose. Recorded before it is told, because this portal may end before that. */
 async function raiseAlarm(run: StepRun, error: NeedsPersonError): Promise<void> {
-  const { db, log, clock, alert } = run.deps;
+  const { log, clock, alert } = run.deps;
   const { id, instanceId } = await moveOf(run);
   log.error({ operation: id, instance: instanceId, err: error }, 'a move needs a person');
   if (run.context.alarmed === true) return;
-  alert(error.sentence);
+  await run.transaction(async (tx) => {
+    await recordMessage(tx, error.sentence, clock.now());
+    await insertInstanceEvent(tx, { id: `${id.slice(0, 35)}!`, instanceId, at: clock.now(), userId: null, sentence: error.sentence });
+  });
   run.remember({ alarmed: true });
-  await insertInstanceEvent(db, { id: `${id.slice(0, 35)}!`, instanceId, at: clock.now(), userId: null, sentence: error.sentence });
+  alert(error.sentence);
 }
 
 // ── after it has moved ──────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ import { defaultSettings } from '../../src/model/settings.ts';
 import { requestCancel } from '../../src/operations/cancel.ts';
 import { migrateSteps } from '../../src/operations/instance-migrate-steps.ts';
 import { claimHostFenced, updateHostContact } from '../../src/store/hosts.ts';
+import { selectIncidentsPage } from '../../src/store/incidents.ts';
 import { selectMove } from '../../src/store/moves.ts';
 import { selectOperation, selectOperationSteps } from '../../src/store/operations.ts';
 import { updateSettings } from '../../src/store/settings.ts';
@@ -243,6 +244,8 @@ describe('a machine that runs on both hosts', () => {
       await delay(300);
       assert.deepEqual(runsOn(), [0, 1]);
       assert.deepEqual(cloud.alerts.map(({ key }) => key), ['migration.failed.both']);
+      // whoever goes on when this portal ends tells it
+      assert.deepEqual((await selectIncidentsPage(cloud.db, {}, 10, 0)).incidents.map(({ sentence }) => sentence.key), ['migration.failed.both']);
       if (kept === 'target') source().host.destroy(instance.id);
       else {
         target().host.destroy(instance.id);
