@@ -227,7 +227,7 @@ describe('charts of hosts and of the cluster', () => {
     for (const path of ['/admin', '/resources']) {
       const { text } = await clients.admin.get(path);
       const list = text.slice(text.indexOf('id="top-instances"'), text.indexOf('id="top-hosts"'));
-      assert.match(list, /href="\/instances\/[^"]+">web<\/a><span class="numeric">88 %/);
+      assert.match(list, /href="\/instances\/[^"]+">web<\/a> <span class="small text-secondary">owner<\/span><\/span><span class="numeric">88 %/);
       assert.equal(list.match(/<li/g)?.length, 1, 'what is gone has no name');
       assert.match(text.slice(text.indexOf('id="top-hosts"')), /host2<\/a>/);
     }
