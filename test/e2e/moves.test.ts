@@ -53,27 +53,29 @@ describe('the page of moves', { skip: noBrowser(), timeout: 180_000 }, () => {
     return page;
   }
 
-  const move = (to: Host, migrationMs: number): ReturnType<typeof submitMove> => {
-    for (const { host } of cloud.hosts) host.migrationMs = migrationMs;
+  /** one that goes on until it is told to arrive */
+  const move = (to: Host): ReturnType<typeof submitMove> => {
+    for (const { host } of cloud.hosts) host.migrationMs = 120_000;
     return submitMove(cloud.portal.deps.operations, { instance: machine, toHostId: to.id, trigger: 'admin', why: say('moves.why.admin'), actor: cloud.admin });
   };
+  const arrive = (): void => cloud.hosts.forEach(({ host }) => host.migrations.rush());
 
   it('shows a move that begins, how far it is, and what became of it, without a reload', async () => {
     const page = await open({}, '/admin/moves');
     await page.evaluate('window.notReloaded = true');
-    const { move: { id } } = await move(b, 12_000);
+    const { move: { id } } = await move(b);
     const row = page.locator(`[data-part=now] [data-live="move:${id}"]`);
     await row.waitFor();
     const bar = row.locator('progress');
     const value = async (): Promise<number> => Number((await bar.getAttribute('value')) ?? 0);
     const seen: number[] = [];
-    for (const end = Date.now() + 20_000; new Set(seen).size < 3; await delay(100)) {
+    for (const end = Date.now() + 60_000; new Set(seen).size < 3; await delay(100)) {
       if (Date.now() > end) assert.fail(`the bar stands still: ${seen.join()}`);
-      if ((await bar.count()) === 0) break;
       seen.push(await value());
     }
     assert.deepEqual(seen, [...seen].sort((x, y) => x - y), 'it only grows');
     assert.match((await row.locator('[data-cell=sent]').innerText()), /MiB|KiB|GiB/);
+    arrive();
     await page.locator('[data-part=history]').getByRole('link', { name: 'wanderer' }).waitFor({ timeout: 30_000 });
     await page.getByText('Nothing moves at the moment').waitFor();
     assert.equal(await page.evaluate('window.notReloaded'), true);
@@ -82,7 +84,7 @@ describe('the page of moves', { skip: noBrowser(), timeout: 180_000 }, () => {
   });
 
   it('is cancelled from its own page, which then says so', async () => {
-    const { move: { id } } = await move(a, 30_000);
+    const { move: { id } } = await move(a);
     const page = await open({ width: 360, dark: true }, `/admin/moves/${id}`);
     await page.getByText('Sending memory').waitFor();
     await page.getByRole('button', { name: 'Cancel the move' }).click();
@@ -93,9 +95,10 @@ describe('the page of moves', { skip: noBrowser(), timeout: 180_000 }, () => {
   });
 
   it('comes again by itself without scripts', async () => {
-    await move(a, 4000);
+    await move(a);
     const page = await open({ javaScript: false }, '/admin/moves');
     await page.locator('[data-part=now]').getByRole('link', { name: 'wanderer' }).waitFor();
+    arrive();
     await page.locator('[data-part=now]').getByText('Nothing moves at the moment').waitFor({ timeout: 30_000 });
     await page.context().close();
     await free(machine.id);

@@ -24,6 +24,7 @@ import { testFencing } from '../helpers/fence-agent.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
 import { startFakeLibvirtd, type FakeLibvirtd, type FakeLibvirtdOptions } from '../helpers/fake-libvirtd/index.ts';
 import { makeInstance, startDomain } from '../helpers/instances.ts';
+import { createLooks } from '../helpers/rates.ts';
 
 const gib = 1024 ** 3;
 const owner = { id: randomUUID() };
@@ -56,7 +57,7 @@ async function addFake(name: string, options: FakeLibvirtdOptions = {}): Promise
   const id = randomUUID();
   await insertHost(database.db, { id, name, uri: fake.uri, consoleAddress: '127.0.0.1', network: 'default', virtTypeWish: 'auto', createdAt: Date.now() });
   await syncFleet(deps);
-  await deps.hosts.host(id).ready({ timeoutMs: 5000 });
+  await deps.hosts.host(id).ready({ timeoutMs: 20_000 });
   return { fake, id };
 }
 
@@ -66,9 +67,10 @@ async function measured(): Promise<number[]> {
   return [...(await selectLatestHostSamples(database.db, subjects, Date.now())).keys()];
 }
 
+const { look, near } = createLooks();
 const collector = (pollIntervalMs = 10_000): (() => Promise<void>) => {
   const collect = createCollectMetrics(deps, { pollIntervalMs });
-  return () => collect(never);
+  return () => look(() => collect(never));
 };
 
 describe('collecting metrics', () => {
@@ -131,11 +133,12 @@ describe('collecting metrics', () => {
     await delay(50);
     const tick = collector(1000); // a deadline of 2 s
     const startedAt = Date.now();
-    const ticking = tick();
+    let ended = false;
+    const ticking = tick().then(() => { ended = true; });
     await until(async () => (await measured()).length === 1);
-    assert.ok(Date.now() - startedAt < 1000, 'the good host is measured while the others are silent');
+    assert.equal(ended, false, 'the good host is measured while the others are silent');
     await ticking;
-    assert.ok(Date.now() - startedAt < 4000);
+    assert.ok(Date.now() - startedAt < 15_000);
     assert.deepEqual(await measured(), [(await selectHost(database.db, good.id)).subjectId]);
     assert.deepEqual((await selectHosts(database.db)).map((host) => host.state), ['unknown', 'unknown', 'unknown'], 'who answers is for watch-hosts to say');
     // and back
@@ -143,7 +146,7 @@ describe('collecting metrics', () => {
     await until(async () => {
       await tick();
       return (await measured()).length === 2;
-    }, 15_000);
+    }, 30_000);
   });
 
   it('measures a shared pool once a tick and a local one by its host', async () => {
@@ -276,12 +279,7 @@ describe('the gate', () => {
 
 const samplesOf = (subjectId: number) => selectInstanceSampleRange(database.db, subjectId, 0, Date.now() + 1000);
 
-/** Within a quarter: the moment inside a call at which a figure is read is not known. */
-function near(value: number | null | undefined, expected: number): void {
-  assert.ok(value != null && Math.abs(value - expected) <= expected / 4, `${value} is not near ${expected}`);
-}
-
-async function until(check: () => Promise<boolean>, timeoutMs = 5000): Promise<void> {
+async function until(check: () => Promise<boolean>, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!(await check())) {
     assert.ok(Date.now() < deadline, 'waited too long');

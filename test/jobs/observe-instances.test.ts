@@ -36,7 +36,7 @@ beforeEach(async () => {
   await insertHost(database.db, { id: hostId, name: 'alpha', uri: fake.uri, consoleAddress: '127.0.0.1', network: 'default', virtTypeWish: 'auto', createdAt: 0 });
   hosts.sync([{ id: hostId, uri: fake.uri }]);
   host = hosts.host(hostId);
-  await host.ready({ timeoutMs: 5000 });
+  await host.ready({ timeoutMs: 20_000 });
   time.ahead = 0;
   const collect = createCollectMetrics({ db: database.db, hosts, clock: { now: () => Date.now() + time.ahead }, log: createLog('silent') }, { pollIntervalMs: 10_000 });
   tick = () => collect(new AbortController().signal);
@@ -78,27 +78,27 @@ describe('a guest whose agent never answers', () => {
     const honest = await Promise.all(Array.from({ length: 3 }, () => addGuest({ silent: false })));
     for (const [index, guest] of honest.entries()) tellAddress(guest, `10.0.0.${index + 1}`);
     const stranger = fake.host.define(plainDomainXml('stranger')).uuid;
-    const ticking = took(tick);
-    await delay(700);
+    let ended = false;
+    const ticking = took(tick).finally(() => { ended = true; });
+    while (timesAsked(silent) === 0) await delay(10);
+    await delay(200);
     fake.mostInFlight = 0;
-    const calls = await took(async () => {
-      await host.domain.create(stranger);
-      await host.domain.destroy(stranger);
-    });
-    assert.ok(calls < 700, `other calls took ${calls} ms`);
+    await host.domain.create(stranger);
+    await host.domain.destroy(stranger);
+    assert.equal(ended, false, 'other calls go on meanwhile');
     const elapsed = await ticking;
-    assert.ok(elapsed > 1900 && elapsed < 5000, `${elapsed} ms`);
+    assert.ok(elapsed > 1900 && elapsed < 15_000, `${elapsed} ms`);
     assert.ok(fake.mostInFlight <= 2, 'the silent agent’s, and one of the others');
     assert.deepEqual(await Promise.all(honest.map(addressOf)), ['10.0.0.1', '10.0.0.2', '10.0.0.3']);
 
-    assert.ok((await took(tick)) < 1500, 'it is left alone');
-    assert.equal(timesAsked(silent), 1);
+    await tick();
+    assert.equal(timesAsked(silent), 1, 'it is left alone');
     // as of a guest that was moved away and back
     fake.host.domain(silent.id).agentTimeoutSeconds = -2;
     time.ahead = 301_000;
     const again = await took(tick);
     assert.equal(timesAsked(silent), 2);
-    assert.ok(again > 1900 && again < 5000, `${again} ms`);
+    assert.ok(again > 1900 && again < 15_000, `${again} ms`);
     assert.equal(fake.connections, 1);
   });
 
@@ -118,7 +118,8 @@ describe('a guest whose agent never answers', () => {
       ticks += 1;
       assert.ok(ticks <= 6, 'starved');
       const elapsed = await took(tick);
-      assert.ok(elapsed < 6000, `a tick took ${elapsed} ms`);
+      // seven of them would take fourteen seconds one after the other
+      assert.ok(elapsed < 12_000, `a tick took ${elapsed} ms`);
     }
     assert.ok(silent.every((guest) => timesAsked(guest) <= 1));
     assert.equal(fake.connections, 1, 'the connection was never given up');
@@ -130,7 +131,7 @@ describe('an agent', () => {
     fake.fail('DOMAIN_AGENT_SET_RESPONSE_TIMEOUT', { code: 39, domain: 7, message: 'unknown procedure: 420' });
     const [silent, honest] = [await addGuest({ silent: true }), await addGuest({ silent: false })];
     tellAddress(honest, '10.0.0.1');
-    assert.ok((await took(tick)) < 1500);
+    await tick();
     assert.deepEqual([timesAsked(silent), timesAsked(honest)], [0, 0]);
     assert.equal(await addressOf(honest), '10.0.0.1', 'the neighbours are');
   });

@@ -17,7 +17,7 @@ import { testPassword } from '../helpers/accounts.ts';
 import { launchBrowser, noBrowser, openContext, overflow, seriousViolations, type Look } from '../helpers/browser.ts';
 import { startScreens, type Screens } from '../helpers/screens.ts';
 
-describe('a move in a browser', { skip: noBrowser(), timeout: 180_000 }, () => {
+describe('a move in a browser', { skip: noBrowser(), timeout: 300_000 }, () => {
   let cloud: TestCloud;
   let browser: Browser;
   let screens: Screens;
@@ -55,6 +55,8 @@ describe('a move in a browser', { skip: noBrowser(), timeout: 180_000 }, () => {
   }
   const startMove = async (instance: Instance): Promise<void> =>
     void (await submitMove(cloud.portal.deps.operations, { instance: await now(instance.id), toHostId: null, trigger: 'admin', why: say('moves.why.words', { words: 'a new fan' }), actor: cloud.admin }));
+  /** what goes on until it is told to */
+  const arrive = (): void => cloud.hosts.forEach(({ host }) => host.migrations.rush());
   const addressOf = async (instance: Instance): Promise<string> => `${(await selectHosts(cloud.portal.deps.db)).find(({ id }) => id === instance.hostId)?.consoleAddress}:${instance.consolePort}`;
   const nameOf = async (instance: Instance): Promise<string> => (await selectHosts(cloud.portal.deps.db)).find(({ id }) => id === instance.hostId)?.name ?? '';
 
@@ -78,14 +80,15 @@ describe('a move in a browser', { skip: noBrowser(), timeout: 180_000 }, () => {
     const from = await nameOf(instance);
     const { page, problems } = await open(`/instances/${instance.id}`);
     assert.equal(await page.locator('[data-cell=host]').innerText(), from);
-    for (const host of cloud.hosts) host.host.migrationMs = 9000;
+    for (const host of cloud.hosts) host.host.migrationMs = 60_000;
     await startMove(instance);
     await page.locator('#moving', { hasText: 'You may go on working' }).waitFor();
     await page.locator('#moving', { hasText: 'Sending memory' }).waitFor();
     await page.locator('#moving', { hasText: 'a new fan' }).waitFor();
     await page.locator('#moving', { hasText: 'left' }).waitFor();
     const bar = page.locator('#moving progress');
-    for (const end = Date.now() + 15_000; Number(await bar.getAttribute('value')) === 0; await delay(100)) assert.ok(Date.now() < end, 'no progress');
+    for (const end = Date.now() + 30_000; Number(await bar.getAttribute('value')) === 0; await delay(100)) assert.ok(Date.now() < end, 'no progress');
+    arrive();
     await page.locator('.diary', { hasText: `Moved from ${from} to` }).waitFor();
     await page.locator('.diary', { hasText: 'stood still for 45 ms' }).waitFor();
     assert.equal(await page.locator('#moving').count(), 0);
@@ -135,10 +138,11 @@ describe('a move in a browser', { skip: noBrowser(), timeout: 180_000 }, () => {
     const instance = await running();
     const { page } = await open('/instances');
     const row = page.locator(`[data-live="instance:${instance.id}"]`);
-    for (const host of cloud.hosts) host.host.migrationMs = 9000;
+    for (const host of cloud.hosts) host.host.migrationMs = 60_000;
     await startMove(instance);
     await page.locator(`[data-live="instance:${instance.id}"][data-state=moving]`).waitFor();
     assert.equal(await row.locator('[data-cell=state]').innerText(), 'moving');
+    arrive();
     await page.locator(`[data-live="instance:${instance.id}"][data-state=running]`).waitFor();
     assert.equal(await row.locator('[data-cell=host]').innerText(), await nameOf(await now(instance.id)));
   });

@@ -27,6 +27,7 @@ export class Migrations {
   in = 0;
   mostOut = 0;
   mostIn = 0;
+  rushes = 0;
   private readonly holds = new Map<MigrationPhase, Promise<void>>();
   private readonly failures = new Map<MigrationPhase, { readonly error: FakeError; left: number }>();
 
@@ -35,6 +36,11 @@ export class Migrations {
     let release: () => void = () => undefined;
     this.holds.set(phase, new Promise((resolve) => { release = () => { this.holds.delete(phase); resolve(); }; }));
     return release;
+  }
+
+  /** Memory and disks of what is under way are sent at once. */
+  rush(): void {
+    this.rushes += 1;
   }
 
   fail(phase: MigrationPhase, error: FakeError = refuse.migrationFailed(`broken in ${phase}`), times = 1): void {
@@ -169,10 +175,11 @@ class Migration {
   private async perform(): Promise<void> {
     const { source, domain, job } = this;
     const { id } = domain;
+    const { rushes } = source.migrations;
     await source.migrations.reached('perform');
     for (let iteration = 1; iteration <= 3; iteration++) {
       source.onEvent({ type: 'migration-iteration', domain: domain.ref, iteration });
-      for (let left = job.durationMs / 3; left > 0 && !job.postCopy; left -= 10) {
+      for (let left = job.durationMs / 3; left > 0 && !job.postCopy && source.migrations.rushes === rushes; left -= 10) {
         // one that takes an hour must not keep its test's process
         await delay(Math.min(left, 10), undefined, { ref: false });
         if (job.canceled) throw refuse.migrationCanceled();
