@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -12,20 +11,13 @@ import type { Browser, Page } from 'playwright-core';
 import { translator } from '../../src/web/locales/index.ts';
 import type { Language } from '../../src/model/user.ts';
 import { launchBrowser, noBrowser, openContext, overflow, seriousViolations } from '../helpers/browser.ts';
+import { freePort } from '../helpers/free-port.ts';
 import { openRfb } from '../helpers/rfb.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const skip = process.getuid?.() === 0 ? noBrowser() : 'a private libvirt host needs root';
 
 interface Cloud { readonly process: ChildProcess; readonly address: string; readonly setupLink: string; readonly output: () => string }
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function startCloud(data: string): Promise<Cloud> {
   const child = spawn(`${root}scripts/up`, ['--port', String(await freePort()), '--data', data], { stdio: ['ignore', 'pipe', 'pipe'] });

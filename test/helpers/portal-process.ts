@@ -3,9 +3,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createWriteStream } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { databaseEngine } from './database.ts';
+import { freePort } from './free-port.ts';
 import { moduleAt, ownModule } from './own-module.ts';
 
 const portalMain = ownModule('portal-main', import.meta.url);
@@ -35,16 +35,6 @@ export interface PortalProcess {
   /** SIGTERM, and its end awaited */
   stop(): Promise<void>;
   readonly state: 'up' | 'frozen' | 'off';
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export async function createPortalProcess(options: PortalProcessOptions): Promise<PortalProcess> {

@@ -150,9 +150,10 @@ describe('two hosts', () => {
     assertStatus(begun, 303);
     assert.match(begun.location, /^\/admin\/burn-ins\//);
     assert.equal((await admin.get(begun.location)).status, 200);
-    for (const deadline = Date.now() + 20_000; Date.now() < deadline; await delay(100)) {
+    for (const deadline = Date.now() + 60_000; Date.now() < deadline; await delay(100)) {
       if ((await selectBurnInsByHost(portal.deps.db, alpha.id))[0]?.endedAt != null) break;
     }
+    await portal.answered();
     const { text } = await admin.get(begun.location);
     assertShows(text, /passed/);
     assertShows(text, /192\.0\.2\.77/);

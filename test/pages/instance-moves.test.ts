@@ -41,7 +41,9 @@ const instanceNow = async (id: string): Promise<Instance> => (await selectOption
 const pageOf = async (client: Client, id: string): Promise<string> => (await client.get(`/instances/${id}`)).text;
 
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 20_000; !(await condition()); await delay(30)) assert.ok(Date.now() < end, `not within 20 s: ${what}`);
+  for (const end = Date.now() + 60_000; !(await condition()); await delay(30)) assert.ok(Date.now() < end, `not within 60 s: ${what}`);
+  // all that was written with it
+  await cloud.portal.answered();
 }
 const settled = (id: string): Promise<void> => until('settled', async () => (await instanceNow(id)).operationId === null);
 

@@ -36,10 +36,9 @@ async function aRunningOne(): Promise<Instance> {
 }
 
 async function until(description: string, condition: () => Promise<boolean>): Promise<void> {
-  for (const end = Date.now() + 15_000; ; await delay(50)) {
-    if (await condition()) return;
-    assert.ok(Date.now() < end, `not within 15 s: ${description}`);
-  }
+  for (const end = Date.now() + 60_000; !(await condition()); await delay(50)) assert.ok(Date.now() < end, `not within 60 s: ${description}`);
+  // all that was written with it
+  await cloud.portal.answered();
 }
 
 const stateOf = async (id: string): Promise<string | undefined> => (await selectOptionalInstance(cloud.portal.deps.db, id))?.state;
@@ -53,7 +52,7 @@ describe('from the wizard to the deletion', () => {
     const review = formFields((await client.post('/instances/new/review', { ...size, name: 'whole-way', memoryMib: '128', diskGib: '2' })).text, /<form method="post" action="\/instances">/);
     path = (await client.post('/instances', review)).location;
     id = path.split('/').at(-1) ?? '';
-    await until('running', async () => (await stateOf(id)) === 'running');
+    await until('running', async () => (await stateOf(id)) === 'running' && (await selectOptionalInstance(cloud.portal.deps.db, id))?.operationId === null);
     const [operation] = await selectOperationsByInstance(cloud.portal.deps.db, id);
     const json = JSON.parse((await client.get(`/operations/${operation?.id}.json`)).text) as { state: string; ended: boolean; steps: { state: string }[] };
     assert.deepEqual([json.state, json.ended, json.steps.every((step) => step.state === 'done')], ['done', true, true]);
@@ -196,7 +195,7 @@ describe('opening a console', () => {
       assert.equal(page.status, 503);
       assert.match(page.text, /alert-danger[\s\S]*does not answer at the moment[\s\S]*Back to the machine[\s\S]*Open console/);
       assert.doesNotMatch(page.text, /\d ms\b/);
-      assert.ok(tookMs < 7000, `${tookMs} ms`);
+      assert.ok(tookMs < 15_000, `${tookMs} ms`);
       assert.equal((await client.get(`/instances/${instance.id}`)).status, 200);
     } finally {
       cloud.host.resume();

@@ -34,7 +34,7 @@ const handIn = async (client: Client, ticket: string): Promise<number> =>
   (await client.request('/events/painted', { method: 'POST', headers: { 'content-type': 'application/json', 'x-csrf-token': client.csrfToken }, body: JSON.stringify({ ticket }) })).status;
 const measured = async (): Promise<number> => (await loadLatencies(portal.deps.db, Date.now()))[0]?.latency?.count ?? 0;
 
-describe('the monitor’s own latency', () => {
+describe('the monitor’s own latency', { timeout: 120_000 }, () => {
   it('is measured by a ticket that comes with a new sample, and not with what a window opens with', async () => {
     const { db } = portal.deps;
     const sample = (at: number, cpuPercent: number) => insertInstanceSamples(db, [{ subjectId: instance.subjectId, at, cpuPercent }]);
@@ -56,7 +56,7 @@ describe('the monitor’s own latency', () => {
           await sample(Date.now() - 1000, 50);
         } else ticket = patch.confirm;
       }
-      if (patches > 1) break;
+      if (ticket !== undefined) break;
     }
     stop.abort();
     assert.ok(ticket !== undefined);

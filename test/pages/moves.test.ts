@@ -11,7 +11,7 @@ import { submitMove } from '../../src/operations/instance-migrate.ts';
 import { selectHosts, updateHost, updateHostContact } from '../../src/store/hosts.ts';
 import { selectInstancesByHost, selectInstancesPage, selectOptionalInstance } from '../../src/store/instances.ts';
 import { selectMove, selectMovesPage, selectOpenMoves } from '../../src/store/moves.ts';
-import { countOpenOperations } from '../../src/store/operations.ts';
+import { countOpenOperations, selectOperation } from '../../src/store/operations.ts';
 import { startTestCloud, type TestCloud } from '../api/cloud.ts';
 import { loggedIn } from '../helpers/accounts.ts';
 import { formFields } from '../helpers/form.ts';
@@ -22,7 +22,7 @@ const size = { vcpus: 1, memoryMib: 512, diskGib: 2 };
 let made = 0;
 
 async function until(what: string, holds: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await holds()); await delay(15)) if (Date.now() > deadline) assert.fail(`never came: ${what}`);
+  for (const deadline = Date.now() + 60_000; !(await holds()); await delay(15)) if (Date.now() > deadline) assert.fail(`never came: ${what}`);
 }
 
 describe('moves and maintenance', () => {
@@ -30,7 +30,7 @@ describe('moves and maintenance', () => {
   let admin: Client;
   let [a, b, c] = [] as unknown as [Host, Host, Host];
 
-  const calm = (): Promise<void> => until('the end of all work', async () => (await countOpenOperations(cloud.portal.deps.db)) === 0);
+  const calm = (): Promise<void> => until('the end of all work', async () => (await countOpenOperations(cloud.portal.deps.db)) === 0).then(cloud.portal.answered);
   async function setWish(hosts: readonly Host[], wish: HostWish): Promise<void> {
     for (const { id } of hosts) await updateHost(cloud.portal.deps.db, id, { wish });
   }
@@ -148,14 +148,14 @@ describe('moves and maintenance', () => {
     const { db, operations } = cloud.portal.deps;
     const [one, two] = await fill(a, 2);
     assert.ok(one && two);
-    cloud.hosts[0]!.host.migrationMs = 1500;
+    const goOn = cloud.hosts[0]!.host.migrations.hold('perform');
     await submitMove(operations, { instance: one, toHostId: b.id, trigger: 'admin', why: say('moves.why.admin'), actor: null });
     const check = await admin.post('/admin/moves/new', { [`instance:${one.id}`]: 'on', [`instance:${two.id}`]: 'on', to: 'anywhere' });
     assertShows(check.text, /1 of 2 can move/);
     assertShows(check.text, /Something is already being done with this machine/);
     await admin.post('/admin/moves', { [`instance:${one.id}`]: c.id, [`instance:${two.id}`]: c.id, to: 'anywhere' });
     const page = await admin.get('/admin/moves');
-    cloud.hosts[0]!.host.migrationMs = 100;
+    goOn();
     assertShows(page.text, new RegExp(`The move of ${two.name} has begun`));
     assertShows(page.text, new RegExp(`${one.name} was not moved: Something is already`));
     await calm();
@@ -166,7 +166,7 @@ describe('moves and maintenance', () => {
     const { db, operations } = cloud.portal.deps;
     const [one] = await fill(a, 1);
     assert.ok(one);
-    cloud.hosts[0]!.host.migrationMs = 20_000;
+    cloud.hosts[0]!.host.migrationMs = 3_600_000;
     const { move } = await submitMove(operations, { instance: one, toHostId: b.id, trigger: 'admin', why: say('moves.why.admin'), actor: cloud.admin });
     await until('it moves', async () => (await selectMove(db, move.id)).phase === 'memory');
     const page = await admin.get(`/admin/moves/${move.id}`);
@@ -208,9 +208,11 @@ describe('moves and maintenance', () => {
     assertShows(preview.text, /Will move: 3/);
     for (const { name } of instances) assertShows(preview.text, new RegExp(`>${name}<`));
     assert.deepEqual(await selectOpenMoves(db), []);
+    const goOn = cloud.hosts[0]!.host.migrations.hold('perform');
     const begun = await admin.post(`/admin/hosts/${a.id}/maintenance`);
     assert.deepEqual([begun.status, begun.location], [303, `/admin/hosts/${a.id}/maintenance`]);
     assertShows((await admin.get(begun.location)).text, /Host host1 is being emptied/);
+    goOn();
     await calm();
     const done = await admin.get(`/admin/hosts/${a.id}/maintenance`);
     assertShows(done.text, /It can be worked on/);
@@ -245,7 +247,7 @@ describe('moves and maintenance', () => {
   it('stop an emptying on demand', async () => {
     const { db } = cloud.portal.deps;
     await fill(a, 5);
-    cloud.hosts[0]!.host.migrationMs = 800;
+    const goOn = cloud.hosts[0]!.host.migrations.hold('perform');
     await admin.post(`/admin/hosts/${a.id}/maintenance`);
     await until('moves', async () => (await selectOpenMoves(db)).some(({ state }) => state === 'moving'));
     const page = await admin.get(`/admin/hosts/${a.id}/maintenance`);
@@ -253,8 +255,9 @@ describe('moves and maintenance', () => {
     const cancel = /action="(\/operations\/[0-9a-f-]+\/cancel)"/.exec(page.text)?.[1] ?? assert.fail('it can be cancelled');
     const answer = await admin.post(cancel);
     assert.deepEqual([answer.status, answer.location], [303, `/admin/hosts/${a.id}/maintenance`]);
+    await until('it is noticed', async () => (await selectOperation(db, cancel.split('/')[2] ?? '')).state !== 'running');
+    goOn();
     await calm();
-    cloud.hosts[0]!.host.migrationMs = 100;
     const stopped = await admin.get(`/admin/hosts/${a.id}/maintenance`);
     assertShows(stopped.text, /cancelled/);
     const here = await selectInstancesByHost(db, a.id);

@@ -3,21 +3,13 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { after, before, describe, it } from 'node:test';
+import { freePort } from '../helpers/free-port.ts';
 import { must, needsRoot, root, run, script, start, temporaryFolder, until } from './run.ts';
 
 const password = 'a quiet morning 7';
 
 interface Up { readonly child: ChildProcess; readonly output: () => string; readonly exit: Promise<number | null>; readonly readyMs: number }
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function startUp(args: readonly string[]): Promise<Up> {
   const begin = Date.now();
