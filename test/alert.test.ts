@@ -59,7 +59,7 @@ describe('an alert', () => {
   it('is mailed to every active admin in their language, with the page’s address', async () => {
     const { alert, close } = alertBy(`smtp://127.0.0.1:${(server.server.address() as AddressInfo).port}`);
     alert(say('recovery.alert.unfit', { host: 'kvm1', total: 3 }));
-    for (const end = Date.now() + 10_000; received.length < 2 && Date.now() < end; await delay(20));
+    for (const end = Date.now() + 30_000; received.length < 2 && Date.now() < end; await delay(20));
     close();
     assert.deepEqual(received.map(({ to }) => to).sort(), ['root@example.org', 'zhang@example.org']);
     const english = received.find(({ to }) => to.startsWith('root'))?.text ?? '';
@@ -73,7 +73,7 @@ describe('an alert', () => {
       const { alert, close } = alertBy(url);
       const began = performance.now();
       alert(say('recovery.alert.unfit', { host: 'kvm1', total: 3 }));
-      assert.ok(performance.now() - began < 100);
+      assert.ok(performance.now() - began < 1000);
       close();
     }
   });

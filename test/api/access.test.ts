@@ -1,13 +1,12 @@
 // Every endpoint as visitor, as another user, as user and as admin, by token and by session.
 import assert from 'node:assert/strict';
-import { setTimeout as delay } from 'node:timers/promises';
 import { after, before, describe, it } from 'node:test';
 import { createApiToken } from '../../src/store/api-tokens.ts';
 import { insertImage, selectImage } from '../../src/store/images.ts';
 import { updateUserAccess } from '../../src/store/users.ts';
 import { selectAuditPage, type AuditEntry } from '../../src/store/audit.ts';
 import type { Endpoint } from '../../src/web/api/endpoint.ts';
-import { loggedIn, makeUser } from '../helpers/accounts.ts';
+import { auditSettled, loggedIn, makeUser } from '../helpers/accounts.ts';
 import type { Asker } from './checked-client.ts';
 import { makeRecords, type Records } from './records.ts';
 
@@ -144,7 +143,7 @@ describe('who may use the API', () => {
     await reader.refused(403, 'DELETE', `/instances/${records.instanceId}`);
     const read = async (): Promise<AuditEntry[]> => (await selectAuditPage(records.portal.deps.db, { userName: 'user' }, 50, 0)).entries;
     // a row gets its result when the answer is out
-    for (let tries = 0; tries < 50 && (await read())[0]?.result === 'begun'; tries++) await delay(20);
+    await auditSettled(records.portal.deps.db);
     const entries = await read();
     const find = (action: string, target: string): string | undefined => entries.find((entry) => entry.action === action && entry.target === target)?.result;
     assert.equal(find('token.create', 'for the audit'), 'ok');

@@ -30,10 +30,9 @@ describe('an instance’s life through the API', () => {
   const size = { vcpus: 1, memoryMib: 256, diskGib: 2 };
   const create = async (name: string): Promise<Operation> => user.ok('POST', '/instances', { body: { name, imageId: cloud.image.id, ...size } });
   const ended = async (operation: Operation): Promise<Operation> => {
-    for (let tries = 0; tries < 500; tries++) {
+    for (const end = Date.now() + 60_000; Date.now() < end; await delay(20)) {
       const now = await user.ok<Operation>('GET', `/operations/${operation.id}`);
       if (['done', 'failed', 'cancelled'].includes(now.state)) return now;
-      await delay(20);
     }
     throw new Error(`${operation.kind} does not end`);
   };
@@ -139,10 +138,11 @@ describe('an instance’s life through the API', () => {
     domain.ignoresAcpi = true;
     const shutdown = await user.ok<Operation>('POST', `/instances/${id}/actions/shutdown`);
     assert.equal((await user.refused(409, 'POST', `/instances/${id}/actions/force-off`)).kind, 'conflict');
-    for (let tries = 0; tries < 100; tries++) {
-      if ((await user.ok<{ cancellable: boolean; state: string }>('GET', `/operations/${shutdown.id}`)).state === 'running') break;
-      await delay(20);
-    }
+    const mayBeCancelled = async (): Promise<boolean> => {
+      const { state, cancellable } = await user.ok<{ cancellable: boolean; state: string }>('GET', `/operations/${shutdown.id}`);
+      return state === 'running' && cancellable;
+    };
+    for (const end = Date.now() + 60_000; !(await mayBeCancelled()); await delay(20)) assert.ok(Date.now() < end, 'it does not begin');
     assert.equal((await user.ok<Operation>('POST', `/operations/${shutdown.id}/cancel`)).cancelRequested, true);
     assert.equal((await ended(shutdown)).state, 'cancelled');
     // asked once more it is no error; for one that has ended otherwise it is too late

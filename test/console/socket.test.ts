@@ -350,8 +350,7 @@ describe('an open screen ends', () => {
     const closed = closing(socket);
     socket.send(Buffer.alloc(1024 * 1024 + 1));
     assert.equal(await closed, 1009);
-    await delay(50);
-    assert.ok(viewers.every((viewer) => viewer.destroyed || viewer.readableEnded));
+    for (const end = Date.now() + 20_000; !viewers.every((viewer) => viewer.destroyed || viewer.readableEnded); await delay(10)) assert.ok(Date.now() < end, 'the host is not told');
   });
 
   it('when the portal stops', async () => {
@@ -385,8 +384,7 @@ describe('a slow reader', () => {
     // what fits into the kernel's buffers and ours
     assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes taken for a browser that reads nothing`);
     socket.resume();
-    await delay(200);
-    assert.ok(sent > before, 'goes on when it reads again');
+    for (const end = Date.now() + 20_000; sent === before; await delay(20)) assert.ok(Date.now() < end, 'it does not go on when it reads again');
   });
 
   it('stops a browser\'s flood too', async () => {
@@ -413,7 +411,8 @@ describe('many screens', () => {
         await client.get('/instances/new');
         times.push(performance.now() - began);
       }
-      return times.sort((a, b) => a - b)[5] ?? 0;
+      // the quickest: the others had to wait for what else this machine does
+      return Math.min(...times);
     };
     const quiet = await timing();
     for (let n = 0; n < 100; n++) await mustOpen({ as: client, ticket: await ticketFor(client), at: url, origin: url });

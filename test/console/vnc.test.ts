@@ -111,8 +111,8 @@ describe('console passwords on real QEMU', { skip: whyNoLibvirtd(), timeout: 120
   });
 
   it('is locked again when the time is over', async () => {
-    // the portal's clock decides when that is: five minutes, of which all but three seconds have passed
-    skewMs = -297_000;
+    // the portal's clock decides when that is: five minutes, of which all but six seconds have passed
+    skewMs = -294_000;
     try {
       const opened = await openConsole(portal.deps.operations, annes, ann);
       assert.equal(await knock(opened), 'opens');

@@ -12,7 +12,7 @@ const quick = { backoff: { firstMs: 10, maxMs: 50 }, connectTimeoutMs: 1000 };
 const unavailable = (words: RegExp) => (error: unknown) => error instanceof HostUnavailableError && words.test(error.message);
 const aborted = (error: unknown) => (error as Error).name === 'AbortError';
 
-async function until(what: string, condition: () => boolean, timeoutMs = 5000): Promise<void> {
+async function until(what: string, condition: () => boolean, timeoutMs = 20_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
@@ -56,11 +56,11 @@ describe('calls', () => {
   });
 
   it('end by their timeout, and the late reply harms nobody', async () => {
-    fake.fault('CONNECT_GET_HOSTNAME', { type: 'late', ms: 150 }, { once: true });
+    fake.fault('CONNECT_GET_HOSTNAME', { type: 'late', ms: 800 }, { once: true });
     const began = Date.now();
     await assert.rejects(host.node.getHostname({ timeoutMs: 50 }), unavailable(/not answered within 50 ms/));
-    assert.ok(Date.now() - began < 140);
-    await delay(150);
+    assert.ok(Date.now() - began < 750);
+    await delay(800);
     assert.equal(host.status.state, 'up');
     assert.equal(await host.node.getHostname(), 'fake');
   });
@@ -86,7 +86,7 @@ describe('calls', () => {
   });
 
   it('that time out while they wait are never sent', async () => {
-    fake.fault('CONNECT_GET_HOSTNAME', { type: 'late', ms: 100 }, { times: 4 });
+    fake.fault('CONNECT_GET_HOSTNAME', { type: 'late', ms: 500 }, { times: 4 });
     const slow = Array.from({ length: 4 }, () => host.node.getHostname());
     const before = fake.called('CONNECT_GET_LIB_VERSION');
     await assert.rejects(host.node.getLibVersion({ timeoutMs: 20 }), HostUnavailableError);
@@ -144,7 +144,7 @@ describe('calls', () => {
     await host.domain.agentSetResponseTimeout(uuid, 1);
     const began = Date.now();
     await assert.rejects(host.domain.getInterfaceAddresses(uuid, 'agent'), (error: unknown) => error instanceof LibvirtError && error.code === errorCode.agentUnresponsive);
-    assert.ok(Date.now() - began >= 990 && Date.now() - began < 2000);
+    assert.ok(Date.now() - began >= 990 && Date.now() - began < 4500);
     fake.fail('DOMAIN_AGENT_SET_RESPONSE_TIMEOUT', { code: 39, domain: 7, message: 'unknown procedure: 420' });
     await assert.rejects(host.domain.agentSetResponseTimeout(uuid, 1), /unknown procedure/);
   });
@@ -152,7 +152,7 @@ describe('calls', () => {
   it('are refused by name when the host wants SASL', async () => {
     const sasl = await startFakeLibvirtd({ handlers: { AUTH_LIST: () => ({ types: [1] }) } });
     const client = openHypervisor(sasl.uri, quick);
-    await assert.rejects(client.ready({ timeoutMs: 100 }), unavailable(/SASL, which is not supported/));
+    await assert.rejects(client.ready({ timeoutMs: 500 }), unavailable(/SASL, which is not supported/));
     await client.close();
     await sasl.close();
   });
@@ -178,7 +178,7 @@ describe('a connection', () => {
     await until('down', () => host.status.state === 'down');
     const began = Date.now();
     await assert.rejects(host.node.getHostname(), HostUnavailableError);
-    assert.ok(Date.now() - began < 50);
+    assert.ok(Date.now() - began < 2000);
     assert.match(host.status.reason ?? '', /ENOENT|ECONNREFUSED|closed/);
     await fake.accept();
     await host.ready();
@@ -205,10 +205,10 @@ describe('a connection', () => {
 
   it('answers the pings of the daemon and lives as long as its own are answered', async () => {
     const fake = await startFakeLibvirtd();
-    const host = openHypervisor(fake.uri, { ...quick, keepalive: { intervalSeconds: 0.02, count: 1 } });
+    const host = openHypervisor(fake.uri, { ...quick, keepalive: { intervalSeconds: 0.2, count: 2 } });
     await host.ready();
     for (const session of fake.sessions) session.ping();
-    await delay(200);
+    await delay(1200);
     assert.equal(host.status.state, 'up');
     assert.equal(fake.connections, 1);
     await host.close();
@@ -217,7 +217,7 @@ describe('a connection', () => {
 
   it('that was never made says why', async () => {
     const host = openHypervisor('qemu+unix:///system?socket=/nowhere/sock', quick);
-    await assert.rejects(host.ready({ timeoutMs: 100 }), unavailable(/ENOENT/));
+    await assert.rejects(host.ready({ timeoutMs: 500 }), unavailable(/ENOENT/));
     await assert.rejects(host.node.getHostname(), unavailable(/ENOENT/));
     await host.close();
   });

@@ -14,7 +14,7 @@ async function collect(host: Hypervisor): Promise<{ readonly seen: string[]; rea
     for await (const event of host.events()) seen.push(event.type === 'lifecycle' ? `${event.event}/${event.detail}` : event.type);
   })();
   const reach = async (count: number) => {
-    for (let i = 0; seen.length < count && i < 1000; i++) await new Promise((resolve) => setTimeout(resolve, 2));
+    for (const end = Date.now() + 20_000; seen.length < count && Date.now() < end;) await new Promise((resolve) => setTimeout(resolve, 2));
     return seen;
   };
   await reach(1);

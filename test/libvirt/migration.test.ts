@@ -26,15 +26,20 @@ describe('live migration', () => {
     await Promise.all([source.close(), target.close()]);
     await Promise.all([from.close(), to.close()]);
   });
+  const until = async (holds: () => boolean | Promise<boolean>): Promise<void> => {
+    for (const end = Date.now() + 20_000; !(await holds()); await delay(5)) if (Date.now() > end) assert.fail(`never: ${String(holds)}`);
+  };
   const migrate = () => source.domain.migrate(uuid, { destinationUri: to.uri, params: { bandwidth: { type: 'ullong', value: 100 } }, flags });
 
   it('moves the domain, with progress meanwhile and statistics afterwards', async () => {
     await source.domain.updateDevice(uuid, '<graphics type="vnc" passwd="abcd1234" passwdValidTo="2030-01-01T00:00:00"/>', { live: true, config: false });
+    from.host.migrationMs = 60_000;
     const done = migrate();
-    await delay(60);
+    await until(async () => Number((await source.domain.getJobStats(uuid)).params['memory_processed'] ?? 0) > 0);
     const { type, params } = await source.domain.getJobStats(uuid);
     assert.equal(type, 2);
     assert.ok(Number(params['memory_processed']) > 0 && Number(params['memory_remaining']) > 0);
+    from.host.migrations.rush();
     await done;
     assert.equal((await target.domain.getState(uuid)).state, 'running');
     assert.equal(await source.domain.lookupByUUID(uuid), undefined);
@@ -44,15 +49,16 @@ describe('live migration', () => {
   it('tells its rounds and its end as events', async () => {
     const seen: string[] = [];
     void (async () => { for await (const event of source.events()) seen.push(event.type === 'lifecycle' ? `${event.event}/${event.detail}` : event.type); })();
-    for (let i = 0; seen.length < 1 && i < 200; i++) await delay(5);
+    await until(() => seen.length > 0);
     await migrate();
     await source.node.getHostname();
     assert.deepEqual(seen, ['resync', 'migration-iteration', 'migration-iteration', 'migration-iteration', 'suspended/migrated', 'undefined/removed', 'stopped/migrated', 'job-completed']);
   });
 
   it('can be canceled, and then nothing has moved', async () => {
+    from.host.migrationMs = 60_000;
     const done = assert.rejects(migrate(), isOperationAborted);
-    await delay(40);
+    await until(() => from.host.domain(uuid).job !== undefined);
     await source.domain.abortJob(uuid);
     await done;
     assert.equal((await source.domain.getState(uuid)).state, 'running');
@@ -64,7 +70,7 @@ describe('live migration', () => {
     const asked = source.domain.migrate(uuid, { destinationUri: to.uri, params: {}, flags }, { signal: stop.signal });
     setTimeout(() => stop.abort(), 30);
     await assert.rejects(asked, (error: unknown) => (error as Error).name === 'AbortError');
-    for (let i = 0; (await source.domain.lookupByUUID(uuid)) !== undefined && i < 200; i++) await delay(5);
+    await until(async () => (await source.domain.lookupByUUID(uuid)) === undefined);
     assert.equal((await target.domain.getState(uuid)).state, 'running');
     await assert.rejects(source.domain.getState(uuid), isNoDomain);
   });
@@ -95,8 +101,11 @@ describe('live migration', () => {
   });
 
   it('leaves all four places of the control connection free', async () => {
+    from.host.migrationMs = 60_000;
     const moves = migrate();
-    await Promise.all(Array.from({ length: 8 }, () => source.node.getHostname({ timeoutMs: 100 })));
+    await until(() => from.host.domain(uuid).job !== undefined);
+    await Promise.all(Array.from({ length: 8 }, () => source.node.getHostname({ timeoutMs: 20_000 })));
+    from.host.migrations.rush();
     await moves;
   });
 });

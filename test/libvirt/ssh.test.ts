@@ -60,14 +60,14 @@ describe('ssh', () => {
   it('says what ssh said when it fails', async () => {
     await standIn('echo "root@kvm1.lab: Permission denied (publickey)." >&2; exit 255');
     const host = openHypervisor('qemu+ssh://kvm1.lab/system', slow);
-    await assert.rejects(host.ready({ timeoutMs: 1000 }), (error: unknown) => error instanceof HostUnavailableError && /ssh ended \(255\): root@kvm1\.lab: Permission denied/.test(error.message));
+    await assert.rejects(host.ready({ timeoutMs: 3000 }), (error: unknown) => error instanceof HostUnavailableError && /ssh ended \(255\): root@kvm1\.lab: Permission denied/.test(error.message));
     await host.close();
   });
 
   it('ends ssh when we are done, and when it hangs', async () => {
     await standIn(`echo $$ > "${dir}/pid"; exec sleep 100`);
-    const host = openHypervisor('qemu+ssh://kvm1.lab/system', { ...slow, connectTimeoutMs: 300 });
-    await assert.rejects(host.ready({ timeoutMs: 800 }), /not connected within 300 ms/);
+    const host = openHypervisor('qemu+ssh://kvm1.lab/system', { ...slow, connectTimeoutMs: 1500 });
+    await assert.rejects(host.ready({ timeoutMs: 3000 }), /not connected within 1500 ms/);
     const pid = Number(await readFile(join(dir, 'pid'), 'utf8'));
     assert.throws(() => process.kill(pid, 0), /ESRCH/);
     await host.close();
@@ -77,7 +77,7 @@ describe('ssh', () => {
     process.env['PATH'] = '/nowhere';
     const host = openHypervisor('qemu+ssh://kvm1.lab/system', slow);
     try {
-      await assert.rejects(host.ready({ timeoutMs: 1000 }), /cannot run ssh/);
+      await assert.rejects(host.ready({ timeoutMs: 3000 }), /cannot run ssh/);
     } finally {
       process.env['PATH'] = `${dir}:${path}`;
       await host.close();

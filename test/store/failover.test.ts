@@ -41,7 +41,7 @@ const works = async (proxy: SqlProxy): Promise<boolean> => {
   return proxy.seen.count > before;
 };
 async function until(what: string, condition: () => Promise<boolean>): Promise<void> {
-  for (const deadline = Date.now() + 20_000; !(await condition()); await delay(50)) assert.ok(Date.now() < deadline, `still not: ${what}`);
+  for (const deadline = Date.now() + 60_000; !(await condition()); await delay(50)) assert.ok(Date.now() < deadline, `still not: ${what}`);
 }
 
 /** Readers and writers at work while `trouble` happens; how many were done and the longest anybody waited. */
@@ -88,7 +88,7 @@ describe('two SQL nodes', () => {
       await until('back at the first', () => works(first));
     });
     t.diagnostic(`${increments} increments, the longest wait ${Math.round(longestMs)} ms`);
-    assert.ok(longestMs < 3000);
+    assert.ok(longestMs < 6000);
   });
 
   it('one that hangs under load holds up nobody for long, and is used again when it goes on', async (t) => {
@@ -99,7 +99,7 @@ describe('two SQL nodes', () => {
       await until('back at the first', () => works(first));
     });
     t.diagnostic(`${increments} increments, the longest wait ${Math.round(longestMs)} ms`);
-    assert.ok(longestMs < 10_000);
+    assert.ok(longestMs < 15_000);
   });
 
   it('both gone: a sentence within seconds, and work again once one is back', async () => {
@@ -107,7 +107,7 @@ describe('two SQL nodes', () => {
     await second.kill();
     const began = performance.now();
     await assert.rejects(() => db.query('SELECT 1'), (error) => error instanceof AppError && error.kind === 'host-unavailable');
-    assert.ok(performance.now() - began < 10_000);
+    assert.ok(performance.now() - began < 15_000);
     await second.revive();
     await db.query('SELECT 1');
     await first.revive();

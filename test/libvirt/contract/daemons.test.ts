@@ -79,7 +79,7 @@ for (const [name, start, skip] of daemons) {
       void (async () => {
         for await (const event of host.events({ signal: stop.signal })) seen.push(event.type === 'lifecycle' ? `${event.domain.name} ${event.event}/${event.detail}` : event.type);
       })();
-      for (let i = 0; seen.length === 0 && i < 200; i++) await delay(5);
+      for (const end = Date.now() + 20_000; seen.length === 0 && Date.now() < end;) await delay(5);
       const { uuid } = await define('life');
       assert.equal((await host.domain.getState(uuid)).state, 'shutoff');
       const started = await host.domain.create(uuid);
@@ -95,7 +95,7 @@ for (const [name, start, skip] of daemons) {
       await assert.rejects(host.domain.shutdown(uuid), /not running/);
       await host.domain.undefine(uuid);
       assert.equal(await host.domain.lookupByUUID(uuid), undefined);
-      for (let i = 0; !seen.includes('life undefined/removed') && i < 200; i++) await delay(5);
+      for (const end = Date.now() + 20_000; !seen.includes('life undefined/removed') && Date.now() < end;) await delay(5);
       stop.abort();
       const wanted = ['defined/added', 'started/booted', 'suspended/paused', 'resumed/unpaused', 'stopped/destroyed', 'undefined/removed'].map((text) => `life ${text}`);
       assert.deepEqual(wanted.filter((text) => seen.includes(text)), wanted, seen.join());
@@ -105,7 +105,7 @@ for (const [name, start, skip] of daemons) {
       const { uuid } = await define('acpi');
       await host.domain.create(uuid);
       await host.domain.shutdown(uuid);
-      for (let i = 0; (await host.domain.getState(uuid)).state !== 'shutoff' && i < 200; i++) await delay(10);
+      for (const end = Date.now() + 20_000; (await host.domain.getState(uuid)).state !== 'shutoff' && Date.now() < end;) await delay(10);
       assert.deepEqual(await host.domain.getState(uuid), { state: 'shutoff', reason: 1 });
       await host.domain.undefine(uuid);
     });

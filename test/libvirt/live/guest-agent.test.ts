@@ -72,22 +72,24 @@ describe('a silent agent in a real guest', { skip: whyNoLibvirtd() || (image ===
 
     await host.domain.agentSetResponseTimeout(uuid, 2);
     const began = performance.now();
-    const asking = assert.rejects(host.domain.getInterfaceAddresses(uuid, 'agent'), unresponsive);
-    await delay(500);
-    const beside = performance.now();
+    let isAnswered = false;
+    const asking = assert.rejects(host.domain.getInterfaceAddresses(uuid, 'agent'), unresponsive).finally(() => { isAnswered = true; });
+    await delay(200);
     await host.domain.agentSetResponseTimeout(uuid, 2);
     assert.equal((await host.domain.getState(uuid)).state, 'running');
-    assert.ok(performance.now() - beside < 1000);
+    assert.equal(isAnswered, false, 'other calls go on beside it');
     await asking;
     const elapsed = performance.now() - began;
-    assert.ok(elapsed > 1900 && elapsed < 7000, `${elapsed} ms`);
+    assert.ok(elapsed > 1900 && elapsed < 20_000, `${elapsed} ms`);
   });
 
   it('is not asked to reboot: the power button is pressed', async () => {
     const events = host.events();
+    // as long as the agent would be waited for
+    await host.domain.agentSetResponseTimeout(uuid, 10);
     const began = performance.now();
     await host.domain.reboot(uuid);
-    assert.ok(performance.now() - began < 2000);
+    assert.ok(performance.now() - began < 9000);
     for await (const event of events) if (event.type === 'reboot') break;
     assert.equal((await host.domain.getState(uuid)).state, 'running');
   });

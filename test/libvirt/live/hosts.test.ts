@@ -71,7 +71,7 @@ describe('two real hosts', { skip: whyNoLibvirtd() }, () => {
     assert.equal((await host.domain.listAll())[0]?.name, 'moving');
     const begin = Date.now();
     await Promise.all(Array.from({ length: 12 }, () => host.node.getHostname()));
-    assert.ok(Date.now() - begin < 2000, `several requests at once took ${Date.now() - begin} ms`);
+    assert.ok(Date.now() - begin < 8000, `several requests at once took ${Date.now() - begin} ms`);
     await host.close();
   });
 
@@ -80,7 +80,7 @@ describe('two real hosts', { skip: whyNoLibvirtd() }, () => {
     await run(makeCertificates, [theirs, 'x']);
     await run('cp', [join(pki, 'portal', 'cacert.pem'), join(theirs, 'portal', 'cacert.pem')]);
     const host = openHypervisor(`qemu+tls://${second.address}/system?pkipath=${join(theirs, 'portal')}`, { backoff: { firstMs: 9000, maxMs: 9000 } });
-    await assert.rejects(host.ready({ timeoutMs: 1500 }), (error: unknown) => error instanceof HostUnavailableError && /did not accept our client certificate/.test(error.message));
+    await assert.rejects(host.ready({ timeoutMs: 6000 }), (error: unknown) => error instanceof HostUnavailableError && /did not accept our client certificate/.test(error.message));
     await host.close();
   });
 });
