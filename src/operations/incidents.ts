@@ -38,12 +38,12 @@ export interface EvaluateResult { readonly opened: number; readonly resolved: nu
 /** One look at everything. `readings` are older than the guard: whoever held it before has seen much the same. */
 export async function evaluateAlerts(deps: ReadingDeps & TellDeps, now: number): Promise<EvaluateResult> {
   const { db } = deps;
-  const [rules, before, settings] = await Promise.all([selectAlertRules(db), selectAlertStates(db), selectSettings(db)]);
+  const [rules, before, settings] = await Promise.all([selectAlertRules(db), selectAlertStates(db, 'plain'), selectSettings(db)]);
   const readings = await loadReadings(deps, rules, before, now);
   const limits: StepLimits = { calmMs: settings.alerts.calmMinutes * 60_000, mostOpen };
   return db.transaction(async (tx) => {
     await holdAlertGuard(tx);
-    const states = await selectAlertStates(tx);
+    const states = await selectAlertStates(tx, 'locked');
     const overflow = new Map<string, number>();
     let [opened, resolved] = [0, 0];
     for (const rule of rules) {
@@ -115,7 +115,7 @@ async function leave(tx: Db, ruleId: string, states: ReadonlyMap<string, AlertSt
 export async function recordMessage(tx: Db, sentence: Sentence, now: number): Promise<void> {
   await holdAlertGuard(tx);
   const stateId = messageStateId(sentence);
-  const state = (await selectAlertStates(tx)).get(messageRuleId)?.get(stateId);
+  const state = (await selectAlertStates(tx, 'locked')).get(messageRuleId)?.get(stateId);
   const incidentId = state?.incidentId ?? randomUUID();
   if (state === undefined) {
     const subject = await messageSubject(tx, sentence);

@@ -15,7 +15,11 @@ function* batches<T>(items: readonly T[]): Generator<readonly T[]> {
   for (let start = 0; start < items.length; start += batchRows) yield items.slice(start, start + batchRows);
 }
 
-/** The first statement of whatever changes incidents. It waits for whoever has the guard. */
+/**
+ * The first statement of whatever changes incidents. It waits for whoever has the guard. Where rules stand is read with locks after
+ * it: on MySQL Cluster the rows of a transaction are committed one after the other, so the guard may be ours before they are as its
+ * last holder left them.
+ */
 export async function holdAlertGuard(tx: Db): Promise<void> {
   await tx.execute('INSERT INTO alert_guard (id) VALUES (1) ON DUPLICATE KEY UPDATE id = id');
 }
@@ -24,10 +28,11 @@ export async function holdAlertGuard(tx: Db): Promise<void> {
 
 interface StateRow { rule_id: string; subject_id: string; phase: AlertState['phase']; since: number; seen_at: number; incident_id: string | null }
 
-/** ruleId → subjectId → state */
-export async function selectAlertStates(db: Db): Promise<Map<string, Map<string, AlertState>>> {
+/** ruleId → subjectId → state. `locked`: under the guard, to change them. */
+export async function selectAlertStates(db: Db, read: 'plain' | 'locked'): Promise<Map<string, Map<string, AlertState>>> {
   const byRule = new Map<string, Map<string, AlertState>>();
-  for (const row of await db.query<StateRow>('SELECT rule_id, subject_id, phase, since, seen_at, incident_id FROM alert_states')) {
+  const lock = read === 'locked' ? 'LOCK IN SHARE MODE' : '';
+  for (const row of await db.query<StateRow>(`SELECT rule_id, subject_id, phase, since, seen_at, incident_id FROM alert_states ${lock}`)) {
     const states = byRule.get(row.rule_id) ?? new Map<string, AlertState>();
     states.set(row.subject_id, { subjectId: row.subject_id, phase: row.phase, since: row.since, seenAt: row.seen_at, incidentId: row.incident_id });
     byRule.set(row.rule_id, states);
@@ -128,8 +133,12 @@ export async function claimIncidentAcknowledged(tx: Db, id: string, userId: stri
 export interface ToTell { readonly incident: Incident; readonly what: 'opened' | 'resolved' }
 
 /** Oldest first. */
-export async function selectIncidentsToTell(db: Db, limit: number): Promise<ToTell[]> {
-  const rows = await db.query<IncidentRow>(`SELECT ${columns} FROM incidents WHERE tell IN ('opened', 'resolved') ORDER BY opened_at, id LIMIT ?`, [limit]);
+export async function selectIncidentsToTell(tx: Db, limit: number): Promise<ToTell[]> {
+  const seen = await tx.query<{ id: string }>("SELECT id FROM incidents WHERE tell IN ('opened', 'resolved') ORDER BY opened_at, id LIMIT ?", [limit]);
+  if (seen.length === 0) return [];
+  const rows = await tx.query<IncidentRow>(
+    `SELECT ${columns} FROM incidents WHERE id IN (?) AND tell IN ('opened', 'resolved') ORDER BY opened_at, id LOCK IN SHARE MODE`, [seen.map(({ id }) => id)],
+  );
   return rows.map((row) => ({ incident: toIncident(row), what: row.tell === 'resolved' ? 'resolved' : 'opened' }));
 }
 
