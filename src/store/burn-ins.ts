@@ -63,8 +63,9 @@ export async function selectLastBurnIns(db: Db, hostIds: readonly string[]): Pro
   return new Map(rows.map((row) => [row.host_id, toBurnIn(row)]));
 }
 
-export async function hasOpenBurnIn(db: Db, hostId: string): Promise<boolean> {
-  return (await db.query("SELECT id FROM burn_ins WHERE host_id = ? AND state = 'running' LIMIT 1", [hostId])).length > 0;
+/** Asked while the host is held. A locking read: MySQL Cluster may let go of the host a moment before the other one's record is to be seen. */
+export async function hasOpenBurnIn(tx: Db, hostId: string): Promise<boolean> {
+  return (await tx.query("SELECT id FROM burn_ins WHERE host_id = ? AND state = 'running' LIMIT 1 LOCK IN SHARE MODE", [hostId])).length > 0;
 }
 
 /** Those of these ids that are burn-ins in progress: their domains and disks on hosts are nobody's instance, and no strangers. */
