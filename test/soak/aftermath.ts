@@ -61,7 +61,7 @@ export interface Aftermath {
   readonly longestPageMs: number | null;
   readonly takeover: ReturnType<LeaseWitness['takeover']>;
   /** of its host: what was done about it */
-  readonly recovery: Pick<Recovery, 'proof' | 'restartedAt' | 'report'> | undefined;
+  readonly recovery: Pick<Recovery, 'noticedAt' | 'proof' | 'restartedAt' | 'report'> | undefined;
 }
 
 export function aftermathOf(attack: Attack, witness: LeaseWitness, looks: readonly Looked[], recoveries: readonly Recovery[]): Aftermath {

@@ -32,7 +32,7 @@ export function renderReport(report: SoakReport): string {
     '| operations | ended | |', '|---|---|---|', ...report.ends.map(({ kind, state, total }) => `| ${kind} | ${state} | ${total} |`), '',
     ...(report.failures.length > 0 ? ['Failed with:', '', ...report.failures.map(({ kind, error, total }) => `- ${total} × ${kind}: ${error}`), ''] : []),
     ...(journal.refused.size > 0 ? ['Refused:', '', ...[...journal.refused].sort((a, b) => b[1] - a[1]).slice(0, 12).map(([words, total]) => `- ${total} × ${words}`), ''] : []),
-    '| attack | works again after, s | longest page meanwhile, s | its operations, its jobs are another portal’s after, s | its instances started elsewhere, s |', '|---|---|---|---|---|', ...attacks.map(row), '',
+    '| attack | works again after, s | longest page meanwhile, s | its operations, its jobs are another portal’s after, s | its host noticed, its instances elsewhere after, s |', '|---|---|---|---|---|', ...attacks.map(row), '',
   ];
   return lines.join('\n');
 }
@@ -44,8 +44,11 @@ function row({ attack, longestPageMs, takeover, recovery }: Aftermath): string {
     takeover.held.operations === 0 ? 'none' : `${takeover.held.operations}: ${after(takeover.operationsMs, 'back before')}`,
     takeover.held.jobs === 0 ? 'none' : `${takeover.held.jobs}: ${after(takeover.jobsMs, 'back before')}`,
   ];
-  const restarts = recovery === undefined ? '' : recovery.proof === null ? 'back before it was fenced' : `${recovery.report.restarted} of ${recovery.report.owed}${recovery.restartedAt === null ? '' : `: ${seconds(recovery.restartedAt - at)}`}`;
-  return `| ${new Date(at).toISOString().slice(11, 19)} ${target} ${how} | ${after(restoredAt === null ? null : restoredAt - at, '–')} | ${after(longestPageMs, '–')} | ${work.join(', ')} | ${restarts} |`;
+  const restarts = recovery === undefined ? [] : [
+    seconds(recovery.noticedAt - at),
+    recovery.proof === null ? 'back before it was fenced' : `${recovery.report.restarted} of ${recovery.report.owed}: ${after(recovery.restartedAt === null ? null : recovery.restartedAt - at, '–')}`,
+  ];
+  return `| ${new Date(at).toISOString().slice(11, 19)} ${target} ${how} | ${after(restoredAt === null ? null : restoredAt - at, '–')} | ${after(longestPageMs, '–')} | ${work.join(', ')} | ${restarts.join(', ')} |`;
 }
 
 export function holds({ findings }: SoakReport): boolean {
