@@ -141,7 +141,7 @@ function walk(language: Language, cloud: () => Cloud, browser: () => Browser): v
     await page.waitForLoadState();
   };
   /** the page follows by itself: no reload here */
-  const waitForState = (state: string): Promise<void> => page.locator('main h1 .state-badge', { hasText: t(`instances.state.${state}`) }).waitFor({ timeout: 60_000 });
+  const waitForState = (state: string): Promise<void> => page.locator('main h1 .state-badge', { hasText: t(`instances.state.${state}`) }).waitFor({ timeout: 120_000 });
 
   it('registers', async () => {
     await page.goto('/');

@@ -49,7 +49,7 @@ async function within<T>(ms: number, what: string, look: () => Promise<T | undef
 
 describe('three portals', () => {
   it('know each other, and how wrong their clocks are', async () => {
-    const rows = await within(10_000, 'all three', async () => {
+    const rows = await within(30_000, 'all three', async () => {
       const found = await selectPortals(cloud.db);
       return found.length === 3 && found.every(({ skewMs }) => skewMs !== null) && found;
     });
@@ -98,7 +98,7 @@ describe('three portals', () => {
     assert.equal(made.status, 303, made.text.slice(0, 2000));
     const [row] = await cloud.db.query<{ id: string }>("SELECT id FROM instances WHERE name = 'of-three'");
     const id = row?.id ?? assert.fail('no instance');
-    await within(20_000, 'it runs', async () => (await selectInstancesByIds(cloud.db, [id]))[0]?.state === 'running');
+    await within(60_000, 'it runs', async () => (await selectInstancesByIds(cloud.db, [id]))[0]?.state === 'running');
     await client.get(`/instances/${id}`);
     const { ticket } = JSON.parse((await client.post(`/instances/${id}/console/ticket`)).text) as { ticket: string };
     const open = async (portal: PortalProcess): Promise<number> => {
@@ -130,7 +130,7 @@ describe('three portals', () => {
     });
     await client.get(`/instances/${id}`);
     assert.equal((await client.post(`/instances/${id}/actions/force-off`)).status, 303);
-    assert.deepEqual(await Promise.race([Promise.all(seen), delay(15_000, 'late', { ref: false })]), [true, true, true]);
+    assert.deepEqual(await Promise.race([Promise.all(seen), delay(60_000, 'late', { ref: false })]), [true, true, true]);
     stopping.abort();
   });
 
@@ -163,17 +163,26 @@ describe('three portals', () => {
     const page = formFields((await admin.get('/admin/settings')).text, /<form[^>]*action="\/admin\/settings#site"/);
     assert.equal((await admin.post('/admin/settings', { ...page, 'site.name': 'Cloud of Three' })).status, 303);
     const changedAt = Date.now();
-    for (const { url } of portals) await within(2000 - Math.min(1500, Date.now() - changedAt), 'the new name', async () => (await (await fetch(`${url}/about`)).text()).includes('Cloud of Three'));
+    await Promise.all(portals.map(async ({ url }) => {
+      for (;; await delay(50)) {
+        const asked = Date.now();
+        if ((await (await fetch(`${url}/about`)).text()).includes('Cloud of Three')) return;
+        assert.ok(asked - changedAt < 2000, `${url} was asked ${asked - changedAt} ms after the change`);
+      }
+    }));
   });
 
   it('are on the admin’s page, with what each is at', async () => {
     const admin = browser();
     await logIn(admin, 'admin');
-    const { status, text } = await admin.get('/admin/portals');
-    assert.equal(status, 200);
+    // a measurement is as good as the moment in which it was made: the next one may be better
+    const text = await within(60_000, 'how far its clock is ahead', async () => {
+      const page = await admin.get('/admin/portals');
+      assert.equal(page.status, 200);
+      return /2\.\d s ahead of the database/.test(page.text) && page.text;
+    });
     for (const { name } of portals) assert.match(text, new RegExp(`>${name}<`));
     assert.equal(text.match(/bg-green-lt">up</g)?.length, 3);
-    assert.match(text, /2\.\d s ahead of the database/);
     assert.match(text, /Past 5 s between two portals/);
     for (const { id } of await selectPortals(cloud.db)) assert.equal((await admin.post(`/admin/portals/${id}/forget`)).status, 303);
     assert.equal((await selectPortals(cloud.db)).length, 3, 'those that live stay');
@@ -199,8 +208,8 @@ describe('three portals', () => {
       const before = (await selectJobs(cloud.db)).filter(({ leaseOwner }) => leaseOwner !== null);
       assert.ok(before.length > 5);
       const posts = clients.map((client) => client.post('/logout'));
-      await within(10_000, 'pages wait at all three', async () => (await Promise.all(portals.map(async ({ url }) => (await fetch(`${url}/healthz`)).status))).every((status) => status === 503));
-      await within(15_000, 'the leases are renewed', async () => {
+      await within(30_000, 'pages wait at all three', async () => (await Promise.all(portals.map(async ({ url }) => (await fetch(`${url}/healthz`)).status))).every((status) => status === 503));
+      await within(30_000, 'the leases are renewed', async () => {
         const now = new Map((await selectJobs(cloud.db)).map((job) => [job.name, job]));
         return before.every(({ name, leaseOwner, leaseUntil }) => now.get(name)?.leaseOwner === leaseOwner && (now.get(name)?.leaseUntil ?? 0) > leaseUntil + 5000);
       });
@@ -213,7 +222,7 @@ describe('three portals', () => {
   });
 
   it('say whether they are ready', async () => {
-    for (const { url } of portals) assert.equal((await fetch(`${url}/healthz`)).status, 200);
+    for (const { url } of portals) await within(20_000, 'ready', async () => (await fetch(`${url}/healthz`)).status === 200);
     const [third] = portals.slice(-1);
     await third?.stop();
     const row = (await selectPortals(cloud.db)).find(({ name }) => name === 'portal3');

@@ -102,7 +102,7 @@ describe('the release before this one, beside this one', { skip: previous === un
       cloud.fake.fault('DOMAIN_DESTROY_FLAGS', { type: 'silence' }, { once: true });
       cloud.fake.fault('DOMAIN_DESTROY', { type: 'silence' }, { once: true });
       const stopping = await call(dying, 'POST', `/instances/${made.instanceId}/actions/force-off`);
-      for (const end = Date.now() + 10_000; Date.now() < end && !cloud.fake.requests.some(({ procedure }) => procedure.startsWith('DOMAIN_DESTROY'));) await delay(20);
+      for (const end = Date.now() + 30_000; Date.now() < end && !cloud.fake.requests.some(({ procedure }) => procedure.startsWith('DOMAIN_DESTROY'));) await delay(20);
       await dying.kill();
       for (const end = Date.now() + 40_000; Date.now() < end; await delay(100)) {
         const [row] = await cloud.db.query<{ state: string }>('SELECT state FROM operations WHERE id = ?', [stopping.id]);

@@ -90,11 +90,11 @@ describe('a cluster on one machine', { skip: reason === '' ? false : `MySQL Clus
         await delay(500);
         await ndb(what, node);
         const before = done.increments;
-        await until('work goes on', 20_000, () => done.increments > before + 20);
+        await until('work goes on', 60_000, () => done.increments > before + 20);
         if (what === 'freeze') await tryNdb('thaw', node); // a data node that hung too long was shut out, and ends itself
         await delay(1000);
         await ndb('start', node);
-        await until('all SQL nodes are used again', 20_000, () => db.nodes.every(({ lostAt }) => lostAt === undefined));
+        await until('all SQL nodes are used again', 60_000, () => db.nodes.every(({ lostAt }) => lostAt === undefined));
       };
       await Promise.race([trouble(), ...workers]).finally(() => { stop = true; });
       await Promise.all(workers);
