@@ -13,7 +13,7 @@ import { releaseReservation } from '../store/reservations.ts';
 import { deleteUsagePeriod } from '../store/usage-periods.ts';
 import { defineInstance } from './define-instance.ts';
 import { ensureOff, ensureStarted, ensureUndefined, expectDomain } from './domain.ts';
-import { whoElseHas } from './other-hosts.ts';
+import { domainsElsewhere } from './other-hosts.ts';
 import { hypervisorForPool } from './pool-access.ts';
 import { buildSeedImage } from './seed.ts';
 import type { Definition, OperationEnd, StepRun } from './step.ts';
@@ -83,8 +83,8 @@ async function removeVolume(run: StepRun): Promise<void> {
   const { id, hostId, poolId } = await instanceOf(run);
   const hypervisor = poolId === null ? undefined : await hypervisorForPool(run, poolId);
   if (hypervisor === undefined) return;
-  const other = await whoElseHas(run.deps, id, hostId ?? '', run);
-  if (other !== undefined) return run.deps.log.error({ instance: id, host: other.name }, 'a creation is undone whose machine another host has: its disk is left');
+  const other = (await domainsElsewhere(run.deps, hostId, run)).get(id);
+  if (other !== undefined) return run.deps.log.error({ instance: id, host: other.host.name }, 'a creation is undone whose machine another host has: its disk is left');
   await removeVolumes(hypervisor, (run.input as CreateInput).pool, idOf(run), run.signal);
 }
 

@@ -15,7 +15,7 @@ import { closeUsagePeriod } from '../store/usage-periods.ts';
 import { ensureOff, ensureUndefined } from './domain.ts';
 import { HostFencedError } from './failure.ts';
 import { observedChange } from './instance-power.ts';
-import { whoElseHas } from './other-hosts.ts';
+import { domainsElsewhere } from './other-hosts.ts';
 import { hypervisorForPool } from './pool-access.ts';
 import type { Definition, OperationEnd, StepRun } from './step.ts';
 import { removeVolumes } from './volumes.ts';
@@ -42,8 +42,8 @@ async function placed(run: StepRun): Promise<(Instance & { readonly hostId: stri
 async function powerOff(run: StepRun): Promise<void> {
   const instance = await placed(run);
   if (instance === undefined) return;
-  const other = instance.state === 'lost' ? await whoElseHas(run.deps, instance.id, instance.hostId, run) : undefined;
-  if (other !== undefined) throw new AppError('conflict', say('operations.failed.lives-elsewhere', { host: other.name }));
+  const other = instance.state === 'lost' ? (await domainsElsewhere(run.deps, instance.hostId, run)).get(instance.id) : undefined;
+  if (other !== undefined) throw new AppError('conflict', say('operations.failed.lives-elsewhere', { host: other.host.name }));
   await unlessFenced(async () => ensureOff((await run.host()).hypervisor, instance.id, run.signal));
   run.remember({ observed: 'stopped' });
 }

@@ -21,6 +21,7 @@ import { selectPoolsByHost } from '../store/storage-pools.ts';
 import type { OperationDeps } from './deps.ts';
 import { instanceStateOf, isOffSinceBoot, observeDomain } from './domain.ts';
 import { insertStart, observedChange } from './instance-power.ts';
+import { domainsElsewhere } from './other-hosts.ts';
 import { volumeOwner } from './volumes.ts';
 
 /** unknown: somebody else's · leftover: carries our metadata, but no instance is there · misplaced: its instance lives elsewhere */
@@ -42,11 +43,13 @@ export async function reconcileHost(deps: OperationDeps, host: Host, options: Ca
   // our records first: what is created or deleted while the host answers must not look wrong
   const instances = await selectInstancesByHost(deps.db, host.id);
   const stats = await hypervisor.domain.getAllStats(['state'], options);
-  const seen = new Map(stats.map(({ domain, params }) => [domain.uuid, { state: domainStateOf(params), wentOffWithHost: isOffSinceBoot({ state: domainStates[Number(params['state.state'])], reason: Number(params['state.reason']) }) }]));
+  const params = new Map(stats.map((one) => [one.domain.uuid, one.params]));
+  const restarting = await toBeRestarted(deps, host, instances.filter((instance) => isOff(params.get(instance.id))), options);
   // the important ones are started first
   for (const instance of [...instances].sort((a, b) => b.haPriority - a.haPriority)) {
-    const { state, wentOffWithHost } = seen.get(instance.id) ?? { state: 'lost' as const, wentOffWithHost: false };
-    await recordObserved(deps, instance, { state, wentOffWithHost, consolePort: null });
+    const found = params.get(instance.id);
+    const state = found === undefined ? 'lost' : domainStateOf(found);
+    await recordObserved(deps, instance, { state, consolePort: null, withHost: restarting.has(instance.id) ? 'restarts' : isOff(found) ? 'off' : null });
     if (state === 'lost' && instance.operationId === null) await report(deps, host, 'domain-missing', { uuid: instance.id, name: instance.name }, instance.id);
   }
   const known = new Set(instances.map((instance) => instance.id));
@@ -55,34 +58,45 @@ export async function reconcileHost(deps: OperationDeps, host: Host, options: Ca
   await deleteDiscrepanciesNotSeen(deps.db, host.id, domainKinds, since);
 }
 
+function isOff(params: TypedParams | undefined): boolean {
+  return params !== undefined && isOffSinceBoot({ state: domainStates[Number(params['state.state'])], reason: Number(params['state.reason']) });
+}
+
+/** Ids of those that ran when their host lost its power, and are to be there whatever happens to hosts. None that runs elsewhere. */
+async function toBeRestarted(deps: OperationDeps, host: Host, off: readonly Instance[], options: CallOptions): Promise<Set<string>> {
+  const { availability } = await selectSettings(deps.db);
+  const wanted = off.filter(({ ha, state, operationId }) => availability.enabled && ha && state === 'running' && operationId === null);
+  if (wanted.length === 0) return new Set();
+  const elsewhere = await domainsElsewhere(deps, host.id, options);
+  return new Set(wanted.filter(({ id }) => elsewhere.get(id)?.runs !== true).map(({ id }) => id));
+}
+
 interface Observed {
   readonly state: InstanceState;
   /** null: not looked at */
   readonly consolePort: number | null;
-  /** it ran, and its host has been off since */
-  readonly wentOffWithHost: boolean;
+  /** its host has been off since it ran, and it is to be started there again or not; null: it went off otherwise, or did not */
+  readonly withHost: 'restarts' | 'off' | null;
 }
 
 /**
  * Writes what was seen of a domain, unless an operation is working on it or the record has moved on; the diary says
- * what changed. What ran when its host lost its power, and is highly available, is started there again.
+ * what changed.
  */
-async function recordObserved(deps: OperationDeps, instance: Instance, { state, consolePort, wentOffWithHost }: Observed): Promise<void> {
+async function recordObserved(deps: OperationDeps, instance: Instance, { state, consolePort, withHost }: Observed): Promise<void> {
   if (instance.operationId !== null || instance.state === state || instance.state === 'creating' || instance.state === 'failed') return;
   const now = deps.clock.now();
-  const { availability } = await selectSettings(deps.db);
-  const restarts = wentOffWithHost && instance.state === 'running' && instance.ha && availability.enabled;
-  const off = restarts ? say('operations.diary.seen.off-restarts') : say('operations.diary.seen.off-with-host');
-  const sentence = wentOffWithHost ? off : say(`operations.diary.seen.${state}`);
+  const off = withHost === 'restarts' ? say('operations.diary.seen.off-restarts') : say('operations.diary.seen.off-with-host');
+  const sentence = withHost === null ? say(`operations.diary.seen.${state}`) : off;
   const seen = await deps.db.transaction(async (tx) => {
     if (!(await updateObservedInstance(tx, instance, observedChange(state, consolePort), now))) return false;
     await insertInstanceEvent(tx, { instanceId: instance.id, at: now, userId: null, sentence });
-    if (restarts && instance.hostId !== null) await insertStart(tx, { instanceId: instance.id, hostId: instance.hostId, userId: null, createdAt: now });
+    if (withHost === 'restarts' && instance.hostId !== null) await insertStart(tx, { instanceId: instance.id, hostId: instance.hostId, userId: null, createdAt: now });
     return true;
   });
   if (!seen) return;
-  deps.log.info({ instance: instance.id, host: instance.hostId, from: instance.state, to: state, restarts }, 'instance changed behind our back');
-  if (restarts) deps.wake();
+  deps.log.info({ instance: instance.id, host: instance.hostId, from: instance.state, to: state, withHost }, 'instance changed behind our back');
+  if (withHost === 'restarts') deps.wake();
 }
 
 async function reportStrangers(deps: OperationDeps, host: Host, hypervisor: Hypervisor, strangers: readonly DomainRef[], options: CallOptions): Promise<void> {
@@ -186,5 +200,5 @@ export async function observeInstance(deps: OperationDeps, hostId: string, insta
     return;
   }
   const { state, consolePort } = await observeDomain(deps.hosts.host(hostId), instanceId, options);
-  await recordObserved(deps, instance, { state, consolePort, wentOffWithHost: false });
+  await recordObserved(deps, instance, { state, consolePort, withHost: null });
 }

@@ -73,9 +73,11 @@ describe('comparing a host with the records', () => {
     await cloud.db.execute('UPDATE instances SET ha = 0 WHERE id = ?', [plain.id]);
     cloud.fake.host.powerOffFromInside(ended.id);
     await compare();
+    const connection = cloud.deps.hosts.host(cloud.hostIds[0] ?? '');
     await cloud.fake.powerOff();
+    for (const deadline = Date.now() + 5000; connection.status.state === 'up'; await delay(10)) assert.ok(Date.now() < deadline, 'its silence is noticed');
     await cloud.fake.powerOn();
-    await cloud.deps.hosts.host(cloud.hostIds[0] ?? '').ready({ timeoutMs: 20_000 });
+    await connection.ready({ timeoutMs: 20_000 });
     await compare();
     await becomes(kept.id, 'running');
     assert.deepEqual([(await cloud.instance(kept.id)).state, (await cloud.instance(kept.id)).hostId], ['running', kept.hostId]);
