@@ -288,5 +288,10 @@ restore_ndb() { # FOLDER BACKUP: the database cloud as it was in the logical par
   begin=$(now_ms)
   { printf 'DROP DATABASE IF EXISTS cloud;\nCREATE DATABASE cloud;\nUSE cloud;\nSET default_storage_engine = ndbcluster;\n'
     gzip -dc "$2/cloud.sql.gz"; } | ndb_sql "$1" 1 || return 1
+  if [ -n "$(ndb_sql "$1" 1 cloud -Ne "SHOW TABLES LIKE 'settings'")" ]; then
+    # the hosts have gone on since: no portal starts on it before that (docs/admin.md, "Restore")
+    ndb_sql "$1" 1 cloud -e "REPLACE INTO settings (name, value, updated_at) VALUES ('restored', 'true', 0)" || return 1
+    say "next: scripts/admin --data … after-restore; no portal starts before"
+  fi
   say "restored in $(seconds_since "$begin") s"
 }

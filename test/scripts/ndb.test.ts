@@ -9,6 +9,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { openDatabase, type Database } from '../../src/store/db.ts';
 import { migrate } from '../../src/store/migrate.ts';
+import { deleteRestoredMark, isMarkedRestored } from '../../src/store/restores.ts';
 import { must, root, run, script, temporaryFolder, until, type Result } from './run.ts';
 
 const migrationsDirectory = `${root}/migrations`;
@@ -59,6 +60,8 @@ describe('a cluster on one machine', { skip: reason === '' ? false : `MySQL Clus
     await ndb('restore', backup);
     assert.deepEqual((await db.query<{ n: number }>("SELECT lease_until AS n FROM jobs WHERE name = 'kept'")).map(({ n }) => n), [7]);
     await db.execute("DELETE FROM jobs WHERE name = 'kept'");
+    assert.equal(await isMarkedRestored(db), true);
+    await deleteRestoredMark(db);
     assert.deepEqual(await migrate(db, { directory: migrationsDirectory, engine: 'ndbcluster' }), []);
   });
 
