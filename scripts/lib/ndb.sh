@@ -91,6 +91,8 @@ RedoBuffer=32M
 SharedGlobalMemory=64M
 MaxNoOfExecutionThreads=2
 HeartbeatIntervalDbDb=1500
+# A portal that stands still inside a transaction keeps its locks no longer than this.
+TransactionInactiveTimeout=5000
 StopOnError=1
 [ndb_mgmd]
 NodeId=1

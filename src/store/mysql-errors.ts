@@ -26,7 +26,10 @@ export function errnoOf(error: unknown): number | undefined {
 export function isNodeLost(error: unknown): boolean {
   const errno = errnoOf(error);
   if (errno !== undefined && errno > 0) return lostErrnos.has(errno);
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string' && lostCodes.has(error.code);
+  if (typeof error !== 'object' || error === null) return false;
+  // mysql2's own, without a code: the connection ended since its last statement, in the middle of a transaction
+  if (!('code' in error)) return 'fatal' in error && error.fatal === true;
+  return typeof error.code === 'string' && lostCodes.has(error.code);
 }
 
 /** Nothing was done, and the same may work at the next try. */

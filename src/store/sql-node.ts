@@ -12,6 +12,12 @@ const overdueMs = 1500;
 const answerMs = 3000;
 /** No statement of ours takes longer, but changes of big tables. */
 const statementMs = 120_000;
+/**
+ * A portal that stands still inside a transaction keeps its locks no longer than this; without an end to that nobody could take
+ * over what it was at. Too short: one that pauses begins its transactions anew. Only MariaDB has it for a connection, and reads what
+ * stands in such a comment; MySQL Cluster has TransactionInactiveTimeout in its config.ini.
+ */
+const letGoOfIdle = 'SET @idle = 1 /*M! , SESSION idle_transaction_timeout = 5 */';
 /** Between two questions to a node that is lost. */
 const probeEveryMs = 1000;
 
@@ -44,6 +50,8 @@ export class SqlNode {
       flags: ['FOUND_ROWS'],
     };
     this.#pool = mysql.createPool({ ...this.#options, connectionLimit });
+    // one that breaks at this is found broken by what follows
+    this.#pool.pool.on('connection', (connection) => void connection.query(letGoOfIdle, () => undefined));
   }
 
   /** When it was lost, by performance.now(); undefined: it works as far as is known. */
