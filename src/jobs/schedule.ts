@@ -111,6 +111,8 @@ async function runOnce(deps: RunDeps, job: Job, stopping: AbortSignal): Promise<
       await job.standBy?.(linked.signal);
       return 'refused';
     }
+    // a claim that was answered after its lease is none: another portal may have begun
+    if (linked.signal.aborted) return 'refused';
     // every call of every host listens to it
     setMaxListeners(0, linked.signal);
     await job.run(linked.signal);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemClock } from '../../src/clock.ts';
-import { createSchedule, type Job } from '../../src/jobs/schedule.ts';
+import { createSchedule as newSchedule, type Job, type Schedule } from '../../src/jobs/schedule.ts';
 import { createLog } from '../../src/log.ts';
 import { claimJob, releaseJobs, selectJobs, updateJobEnded } from '../../src/store/jobs.ts';
 import { clockMarginMs } from '../../src/store/lease-watch.ts';
@@ -15,6 +15,14 @@ async function until(what: string, holds: () => Promise<boolean> | boolean): Pro
 
 let database: TestDatabase;
 const log = createLog('silent');
+/** all that were made, for whatever becomes of their test: one that goes on keeps its process */
+const schedules: Schedule[] = [];
+function createSchedule(...how: Parameters<typeof newSchedule>): Schedule {
+  const schedule = newSchedule(...how);
+  schedules.push(schedule);
+  return schedule;
+}
+afterEach(() => Promise.all(schedules.splice(0).map((schedule) => schedule.stop())));
 before(async () => { database = await createTestDatabase(); });
 after(() => database.close());
 
@@ -123,17 +131,43 @@ test('a run whose lease is taken, or cannot be renewed, is told to stop', async 
   const slow: typeof db = { ...db, execute: async (sql, params) => (await answers, db.execute(sql, params)) };
   for (const how of ['taken', 'hanging'] as const) {
     const name = `long-${how}`;
-    let stopped = false;
-    const job: Job = { name, every: 60_000, run: (signal) => new Promise((resolve) => signal.addEventListener('abort', () => { stopped = true; resolve(); })) };
-    const schedule = createSchedule({ db: slow, clock: systemClock, log }, [job], 'slow', { leaseMs: 800 });
+    let [runs, stopped] = [0, false];
+    const job: Job = { name, every: 500, run: (signal) => new Promise((resolve) => { runs++; signal.addEventListener('abort', () => { stopped = true; resolve(); }); }) };
+    const schedule = createSchedule({ db: slow, clock: systemClock, log }, [job], 'slow', { leaseMs: 2000 });
     schedule.start();
-    await until('it runs', async () => (await selectJobs(db)).find((row) => row.name === name)?.leaseOwner === 'slow');
-    if (how === 'taken') await db.execute('UPDATE jobs SET lease_owner = ?, lease_until = ? WHERE name = ?', ['other', Date.now() + 60_000, name]);
-    else answers = new Promise((resolve) => { answer = resolve; });
-    await until(`it is told: ${how}`, () => stopped);
-    answer();
+    try {
+      await until('it runs', () => runs > 0);
+      if (how === 'taken') await db.execute('UPDATE jobs SET lease_owner = ?, lease_until = ? WHERE name = ?', ['other', Date.now() + 60_000, name]);
+      else answers = new Promise((resolve) => { answer = resolve; });
+      await until(`it is told: ${how}`, () => stopped);
+    } finally {
+      answer();
+    }
     await schedule.stop();
   }
+});
+
+test('a run is not begun when its claim is answered after the lease', async () => {
+  const { db } = database;
+  let isLate = true;
+  const late: typeof db = {
+    ...db,
+    async execute(sql, params) {
+      const result = await db.execute(sql, params);
+      if (isLate && sql.startsWith('UPDATE jobs SET lease_owner')) await delay(1200);
+      return result;
+    },
+  };
+  let [runs, refused] = [0, 0];
+  const schedule = createSchedule({ db: late, clock: systemClock, log }, [{ name: 'late', every: 300, run: async (signal) => { runs++; if (signal.aborted) refused++; } }], 'late', { leaseMs: 500 });
+  schedule.start();
+  await until('it is claimed', async () => (await selectJobs(db)).some(({ name, leaseOwner }) => name === 'late' && leaseOwner === 'late'));
+  await delay(1500);
+  assert.equal(runs, 0);
+  isLate = false;
+  await until('it runs when claims are answered in time', () => runs - refused > 0);
+  assert.equal(refused, 0);
+  await schedule.stop();
 });
 
 test('a dead portal’s job comes over while this one’s own renewals hang', async () => {
@@ -151,8 +185,7 @@ test('a dead portal’s job comes over while this one’s own renewals hang', as
   let runs = 0;
   const schedule = createSchedule({ db: hanging, clock: systemClock, log }, [{ name: 'while-hanging', every: 600_000, run: async () => void runs++ }], 'alive', { leaseMs: 1000 });
   schedule.start();
-  await until('it runs', () => runs > 0);
-  answer();
+  await until('it runs', () => runs > 0).finally(answer);
   await schedule.stop();
   assert.equal(runs, 1);
 });
