@@ -73,7 +73,7 @@ describe('one’s own usage', () => {
 
   it('is nobody else’s', async () => {
     const text = await page(bob, '/account/usage?month=2026-11');
-    assertHides(text, /web/);
+    assertHides(text, /\bweb\b/);
     assertShows(text, /NT\$22/);
     assert.equal((await bob?.get('/admin/usage'))?.status, 403);
     assert.equal((await bob?.get('/admin/usage.csv'))?.status, 403);
