@@ -558,6 +558,7 @@ CREATE TABLE host_checks (
   host_id CHAR(36) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,
   at BIGINT NOT NULL,
   report VARBINARY(20000) NOT NULL,
+  certificates VARBINARY(1000) NULL,
   PRIMARY KEY (host_id)
 ) DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
 

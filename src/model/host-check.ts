@@ -24,8 +24,8 @@ export interface HostCheckRecord {
   readonly networks: readonly FoundNetwork[];
   /** null: not measured */
   readonly clock: ClockReading | null;
-  /** of its TLS connection; undefined: a release wrote this that did not look */
-  readonly certificates?: readonly CertificateEnd[];
+  /** of its TLS connection; none where there is no TLS */
+  readonly certificates: readonly CertificateEnd[];
   /** the worst first */
   readonly warnings: readonly HostWarning[];
 }

@@ -11,7 +11,7 @@ import {
 import type { Db } from '../store/db.ts';
 import { selectDiscrepancies } from '../store/discrepancies.ts';
 import { selectGate } from '../store/gate.ts';
-import { selectHostChecks } from '../store/host-checks.ts';
+import { selectCertificateEnds } from '../store/host-checks.ts';
 import { selectHosts } from '../store/hosts.ts';
 import { selectJobs } from '../store/jobs.ts';
 import { selectPortals } from '../store/portals.ts';
@@ -180,9 +180,9 @@ async function heldInstances({ db, hosts, states }: Situation): Promise<Reading[
 
 /** As the last look found them: of a host that is away since, the last one before. */
 async function endingCertificates({ db, hosts, now }: Situation): Promise<Reading[]> {
-  const checks = await selectHostChecks(db);
+  const ends = await selectCertificateEnds(db);
   return hosts.flatMap((host) => {
-    const first = firstToEnd(checks.get(host.id)?.certificates ?? []);
+    const first = firstToEnd(ends.get(host.id) ?? []);
     if (first === undefined || first.notAfter - now >= certificateWarningMs) return [];
     return [bad({ kind: 'host', id: host.id, name: host.name }, { detail: { whose: `$hosts.certificate.${first.of}`, date: lastDay(first) } })];
   });

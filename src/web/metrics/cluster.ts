@@ -5,7 +5,7 @@ import { clusterOwnerId } from '../../model/metric.ts';
 import type { HostSample } from '../../model/metrics.ts';
 import { countInstancesByHostAndState, selectWorkCounts } from '../../store/figures.ts';
 import { selectGate } from '../../store/gate.ts';
-import { selectHostChecks } from '../../store/host-checks.ts';
+import { selectCertificateEnds } from '../../store/host-checks.ts';
 import { selectHosts } from '../../store/hosts.ts';
 import { selectJobs } from '../../store/jobs.ts';
 import { selectPortals } from '../../store/portals.ts';
@@ -25,14 +25,14 @@ type Deps = Pick<WebDeps, 'db' | 'clock' | 'config'>;
 
 export async function clusterFamilies({ db, clock, config }: Deps): Promise<Family[]> {
   const now = clock.now();
-  const [hosts, pools, clusterSubject, gate, work, jobs, portals, users, instances, checks] = await Promise.all([
+  const [hosts, pools, clusterSubject, gate, work, jobs, portals, users, instances, certificateEnds] = await Promise.all([
     selectHosts(db), selectPools(db), selectOptionalSampleSubject(db, clusterOwnerId), selectGate(db), selectWorkCounts(db, now - dayMs), selectJobs(db),
-    selectPortals(db), countUsersByState(db), countInstancesByHostAndState(db), selectHostChecks(db),
+    selectPortals(db), countUsersByState(db), countInstancesByHostAndState(db), selectCertificateEnds(db),
   ]);
   const portalSubjects = await Promise.all(portals.map(async (portal) => ({ portal, subjectId: await selectOptionalSampleSubject(db, portal.id) })));
   const subjectIds = [...hosts.map((host) => host.subjectId), ...[clusterSubject, ...portalSubjects.map(({ subjectId }) => subjectId)].flatMap((id) => id ?? [])];
   const samples = await selectLatestHostSamples(db, subjectIds, now, latestWithin(config.pollIntervalMs));
-  const certificates = hosts.flatMap((host) => (checks.get(host.id)?.certificates ?? []).map((end) => ({ host, ...end })));
+  const certificates = hosts.flatMap((host) => (certificateEnds.get(host.id) ?? []).map((end) => ({ host, ...end })));
   const hostNames = new Map(hosts.map((host) => [host.id, host.name]));
   const ofHosts = (value: (host: (typeof hosts)[number]) => number): Iterable<Sample> => each(hosts, (host) => [labelsOf({ host: host.name }), value(host)]);
   const measuredHosts = hosts.map((host): Measured => [{ host: host.name }, samples.get(host.subjectId)]);
