@@ -12,7 +12,7 @@ import { selectAlertRules } from '../store/alert-rules.ts';
 import type { Database, Db } from '../store/db.ts';
 import { selectHosts } from '../store/hosts.ts';
 import {
-  deleteAlertStates, holdAlertGuard, insertIncidents, selectAlertStates, selectIncident, selectIncidentsToTell, selectOpenIncidentsOf, updateIncidentSentence, updateIncidentsEnded, updateIncidentsReopened,
+  deleteAlertStates, holdAlertGuard, insertIncidents, selectAlertState, selectAlertStates, selectIncident, selectIncidentsToTell, selectOpenIncidentsOf, updateIncidentSentence, updateIncidentsEnded, updateIncidentsReopened,
   updateIncidentsResolved, updateIncidentsTold, upsertAlertStates,
 } from '../store/incidents.ts';
 import { countNotificationsSince, insertNotification, type Target } from '../store/notifications.ts';
@@ -115,7 +115,7 @@ async function leave(tx: Db, ruleId: string, states: ReadonlyMap<string, AlertSt
 export async function recordMessage(tx: Db, sentence: Sentence, now: number): Promise<void> {
   await holdAlertGuard(tx);
   const stateId = messageStateId(sentence);
-  const state = (await selectAlertStates(tx, 'locked')).get(messageRuleId)?.get(stateId);
+  const state = await selectAlertState(tx, messageRuleId, stateId);
   const incidentId = state?.incidentId ?? randomUUID();
   if (state === undefined) {
     const subject = await messageSubject(tx, sentence);

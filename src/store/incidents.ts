@@ -28,13 +28,21 @@ export async function holdAlertGuard(tx: Db): Promise<void> {
 
 interface StateRow { rule_id: string; subject_id: string; phase: AlertState['phase']; since: number; seen_at: number; incident_id: string | null }
 
+const toState = (row: StateRow): AlertState => ({ subjectId: row.subject_id, phase: row.phase, since: row.since, seenAt: row.seen_at, incidentId: row.incident_id });
+
+/** One of them, under the guard. */
+export async function selectAlertState(tx: Db, ruleId: string, subjectId: string): Promise<AlertState | undefined> {
+  const [row] = await tx.query<StateRow>('SELECT rule_id, subject_id, phase, since, seen_at, incident_id FROM alert_states WHERE rule_id = ? AND subject_id = ? LOCK IN SHARE MODE', [ruleId, subjectId]);
+  return row && toState(row);
+}
+
 /** ruleId → subjectId → state. `locked`: under the guard, to change them. */
 export async function selectAlertStates(db: Db, read: 'plain' | 'locked'): Promise<Map<string, Map<string, AlertState>>> {
   const byRule = new Map<string, Map<string, AlertState>>();
   const lock = read === 'locked' ? 'LOCK IN SHARE MODE' : '';
   for (const row of await db.query<StateRow>(`SELECT rule_id, subject_id, phase, since, seen_at, incident_id FROM alert_states ${lock}`)) {
     const states = byRule.get(row.rule_id) ?? new Map<string, AlertState>();
-    states.set(row.subject_id, { subjectId: row.subject_id, phase: row.phase, since: row.since, seenAt: row.seen_at, incidentId: row.incident_id });
+    states.set(row.subject_id, toState(row));
     byRule.set(row.rule_id, states);
   }
   return byRule;
