@@ -4,11 +4,10 @@ import { createFleet } from './libvirt/fleet.ts';
 import type { Host } from './model/host.ts';
 import { settleRestored, type RestoreReport } from './operations/after-restore.ts';
 import { selectHosts } from './store/hosts.ts';
-import { insertRestoredMark, selectLivingPortals } from './store/restores.ts';
+import { livingMs, selectLivingPortals } from './store/portals.ts';
+import { insertRestoredMark } from './store/restores.ts';
 import { sentenceText } from './web/locales/index.ts';
 
-/** A portal writes every 3 s that it lives; with a margin for one that is busy. */
-const livingMs = 15_000;
 const connectMs = 10_000;
 
 export const restoreCommands: Readonly<Record<string, Command>> = {
@@ -18,7 +17,7 @@ export const restoreCommands: Readonly<Record<string, Command>> = {
     audit: 'database.restore',
     options: { off: { type: 'string', multiple: true } },
     async run(deps, _words, options) {
-      const living = await selectLivingPortals(deps.db, livingMs);
+      const living = await selectLivingPortals(deps.db);
       if (living.length > 0) throw new UsageError(`stop all portals first; these have been seen within the last ${livingMs / 1000} s: ${living.join(', ')}`);
       // also for a backup without the mark: should this be interrupted, no portal starts on half of it
       await insertRestoredMark(deps.db, deps.clock.now());

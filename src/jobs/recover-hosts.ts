@@ -23,8 +23,6 @@ const afterReturnMs = 15_000;
  * while no portal was there waits so long for its restart. Shorter: hosts that are slow to start are switched off.
  */
 const bootMs = 300_000;
-/** A portal that has not written for so long is none that was there without a break. */
-const livingMs = 15_000;
 
 /** The run of the job; it remembers whether the admins were told that our own network is in doubt. */
 export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
@@ -56,7 +54,7 @@ export function createRecoverHosts(deps: OperationDeps): () => Promise<void> {
 
 /** Without those that may still be starting, together with the portals. */
 async function withoutBooting({ db, clock }: OperationDeps, due: readonly Host[]): Promise<Host[]> {
-  const since = due.length === 0 ? null : await selectPortalsUpSince(db, livingMs);
+  const since = due.length === 0 ? null : await selectPortalsUpSince(db);
   if (since === null || clock.now() - since >= bootMs) return [...due];
   return due.filter((host) => (host.seenAt ?? 0) >= since);
 }

@@ -77,10 +77,19 @@ export async function selectPortals(db: Db): Promise<Portal[]> {
   }));
 }
 
+/** A portal writes every 3 s that it lives; one that has not for so long, with a margin for one that is busy, does not, or was not there without a break. Milliseconds. */
+export const livingMs = 15_000;
+const lives = `stopped_at IS NULL AND seen_at >= ${databaseNow} - ${livingMs}`;
+
 /** Since when a portal has been there without a break: the oldest start of those that live; null: none does. */
-export async function selectPortalsUpSince(db: Db, livingMs: number): Promise<number | null> {
-  const [row] = await db.query<{ since: number | null }>(`SELECT MIN(started_at) AS since FROM portals WHERE stopped_at IS NULL AND seen_at >= ${databaseNow} - ?`, [livingMs]);
+export async function selectPortalsUpSince(db: Db): Promise<number | null> {
+  const [row] = await db.query<{ since: number | null }>(`SELECT MIN(started_at) AS since FROM portals WHERE ${lives}`);
   return row?.since ?? null;
+}
+
+/** Their names; also of those that lived when this database was backed up, when that was a moment ago. */
+export async function selectLivingPortals(db: Db): Promise<string[]> {
+  return (await db.query<{ name: string }>(`SELECT name FROM portals WHERE ${lives} ORDER BY name`)).map(({ name }) => name);
 }
 
 /** Forgets those not seen for that long. How many. */

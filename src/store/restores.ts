@@ -4,7 +4,6 @@ import type { Sentence } from '../errors.ts';
 import { sentenceToColumn } from './columns.ts';
 import type { Db } from './db.ts';
 import { isOpen } from './operations.ts';
-import { databaseNow } from './portals.ts';
 
 /** A row of `settings` that is no group of settings. */
 const mark = 'restored';
@@ -21,12 +20,6 @@ export async function insertRestoredMark(db: Db, now: number): Promise<void> {
 
 export async function deleteRestoredMark(db: Db): Promise<void> {
   await db.execute('DELETE FROM settings WHERE name = ?', [mark]);
-}
-
-/** Names of portals that have written within so long that they live, or did when the backup was made a moment ago. */
-export async function selectLivingPortals(db: Db, withinMs: number): Promise<string[]> {
-  const rows = await db.query<{ name: string }>(`SELECT name FROM portals WHERE stopped_at IS NULL AND seen_at >= ${databaseNow} - ? ORDER BY name`, [withinMs]);
-  return rows.map(({ name }) => name);
 }
 
 /**
