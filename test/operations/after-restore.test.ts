@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { checkInHosts } from '../../src/jobs/check-in-hosts.ts';
 import type { Instance } from '../../src/model/instance.ts';
+import type { Operation } from '../../src/model/operation.ts';
 import { settleRestored, type RestoreReport } from '../../src/operations/after-restore.ts';
 import { reconcileHost } from '../../src/operations/reconcile.ts';
 import type { Runner } from '../../src/operations/runner.ts';
@@ -60,6 +61,17 @@ async function act(id: string, action: 'start' | 'force-off' | 'delete'): Promis
 async function moved(instance: Instance): Promise<Instance> {
   await done((await move(cloud, instance)).operation.id);
   return cloud.instance(instance.id);
+}
+/** The backup is from the middle of a creation, which has ended since, and its machine has moved. */
+async function loadFromWithinCreation(): Promise<{ readonly id: string; readonly operation: Operation; readonly there: Instance }> {
+  await runner.stop();
+  const { instance: { id }, operation } = await cloud.create('begun');
+  const load = await takeBackup();
+  runner = cloud.startRunner();
+  await done(operation.id);
+  const there = await moved(await cloud.instance(id));
+  await load();
+  return { id, operation, there };
 }
 /** What the jobs and the runner make of it when portals run again. */
 async function goOn(): Promise<void> {
@@ -132,13 +144,7 @@ describe('after a backup of the database was loaded', () => {
   });
 
   it('takes up nothing that was open: a creation that has ended since, whose machine has moved, keeps its disk', async () => {
-    await runner.stop();
-    const { instance: { id }, operation } = await cloud.create('begun');
-    const load = await takeBackup();
-    runner = cloud.startRunner();
-    await done(operation.id);
-    const there = await moved(await cloud.instance(id));
-    await load();
+    const { id, operation, there } = await loadFromWithinCreation();
     assert.equal((await settle()).ended, 1);
     assert.deepEqual([(await selectOperation(cloud.db, operation.id)).state, (await selectOperation(cloud.db, operation.id)).error?.key], ['failed', 'restore.ended']);
     await goOn();
@@ -238,13 +244,7 @@ describe('after a backup of the database was loaded', () => {
 
 describe('a machine whose record is wrong about its host', () => {
   it('keeps its disk when it is deleted as lost, and when its creation of yesterday is undone', async () => {
-    await runner.stop();
-    const { instance: { id }, operation } = await cloud.create('begun');
-    const load = await takeBackup();
-    runner = cloud.startRunner();
-    await done(operation.id);
-    const there = await moved(await cloud.instance(id));
-    await load();
+    const { id, operation, there } = await loadFromWithinCreation();
     const disk = cloud.fake.host.pool('default').directory.files.get(`${id}.qcow2`);
     assert.notEqual(disk, undefined);
     // nobody has run after-restore: the creation is taken up, cannot start what runs elsewhere, and is undone
