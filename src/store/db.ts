@@ -28,8 +28,10 @@ export interface Database extends Db {
   close(): Promise<void>;
 }
 
-/** Attempts while no SQL node answers. Too few: a restart of the database reaches the user; too many: a dead one makes pages hang. */
+/** While no SQL node answers it is so many attempts, for so long at least (nodes that refuse connections do so at once). Too few: a
+ * restart of the database reaches the user; too many: a dead one makes pages hang. */
 const maxAttempts = 6;
+const aloneMs = 2500;
 /** How long temporary errors are met with another attempt: a data node that hangs is given up by the others after 6 to 8 s. */
 const patienceMs = 15_000;
 const longestPauseMs = 1000;
@@ -46,11 +48,10 @@ export function isAddedAlready(error: unknown): boolean {
 export function openDatabase(urls: readonly string[], options: { readonly connectionLimit?: number } = {}): Database {
   const nodes = urls.map((url) => new SqlNode(url, options.connectionLimit ?? 10));
 
-  /** The first that works, but not the one that has just failed; where none does, the one that was lost longest ago. */
+  /** The first that works, but not the one that has just failed; where none does, the one after that: any may be back already. */
   function choose(failed: SqlNode | undefined): SqlNode {
     const working = nodes.filter((node) => node.lostAt === undefined);
-    const [chosen] = working.length > 0 ? working.sort((a, b) => Number(a === failed) - Number(b === failed))
-      : [...nodes].sort((a, b) => (a.lostAt ?? 0) - (b.lostAt ?? 0));
+    const chosen = working.find((node) => node !== failed) ?? working[0] ?? nodes[(failed === undefined ? 0 : nodes.indexOf(failed) + 1) % nodes.length];
     if (chosen === undefined) throw new Error('DATABASE_URL names no server');
     return chosen;
   }
@@ -65,7 +66,8 @@ export function openDatabase(urls: readonly string[], options: { readonly connec
         return await node.withConnection(work);
       } catch (error) {
         if (!isTemporary(error) && !isNodeLost(error)) throw error;
-        if (performance.now() - began > patienceMs || (isNodeLost(error) && attempt >= maxAttempts)) {
+        const tookMs = performance.now() - began;
+        if (tookMs > patienceMs || (isNodeLost(error) && attempt >= maxAttempts && tookMs > aloneMs)) {
           throw new AppError('host-unavailable', say('errors.database-unavailable'), { cause: error, retryAfterSeconds: 5 });
         }
         failed = isNodeLost(error) ? node : undefined;
