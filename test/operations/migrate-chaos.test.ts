@@ -10,7 +10,7 @@ import { reconcileHost } from '../../src/operations/reconcile.ts';
 import type { Runner } from '../../src/operations/runner.ts';
 import { selectHost } from '../../src/store/hosts.ts';
 import { selectMove } from '../../src/store/moves.ts';
-import { selectOperation } from '../../src/store/operations.ts';
+import { countOpenOperations, selectOperation } from '../../src/store/operations.ts';
 import type { Cloud } from '../helpers/cloud.ts';
 import type { FakeLibvirtd } from '../helpers/fake-libvirtd/index.ts';
 import type { MigrationPhase } from '../helpers/fake-libvirtd/migration.ts';
@@ -140,8 +140,10 @@ for (const local of [false, true]) {
 
     async function healthy(): Promise<void> {
       await Promise.all(cloud.hostIds.map((id) => cloud.deps.hosts.host(id).ready({ timeoutMs: 20_000 })));
-      // a host may have died after a move had ended there
+      // a host may have died after a move had ended there; what went off with it is started again
       for (const id of cloud.hostIds) await reconcileHost(cloud.deps, await selectHost(cloud.db, id));
+      for (const deadline = Date.now() + 20_000; (await countOpenOperations(cloud.db)) > 0; await delay(20)) assert.ok(Date.now() < deadline, 'what was started again is up');
+      await cloud.answered();
     }
 
     /** Whatever was left on a host that died when it was tidied up is found by reconciliation, and is no instance's. */
