@@ -5,18 +5,24 @@ import type { Host } from '../model/host.ts';
 import type { Operation } from '../model/operation.ts';
 import type { User } from '../model/user.ts';
 import { selectHost } from '../store/hosts.ts';
-import { selectInstancesToReturn } from '../store/instances.ts';
+import { selectInstancesByIds, selectInstancesToReturn } from '../store/instances.ts';
 import type { OperationDeps } from './deps.ts';
 import { beginStep, ended, reportStep, submitMaintenance } from './host-maintenance.ts';
-import { awaitMoves, cancelQueuedMoves, submitMoves, type MoveBatch } from './move-batch.ts';
+import { awaitMoves, cancelQueuedMoves, selectDepartures, submitMoves, type MoveBatch } from './move-batch.ts';
 import type { Definition, StepRun } from './step.ts';
 
 async function batchOf({ deps, operation }: StepRun): Promise<MoveBatch> {
   const host = await selectHost(deps.db, operation.hostId ?? '');
   return {
     toHostId: host.id, trigger: 'return', why: say('moves.why.return', { host: host.name }),
-    // somebody has taken it out of service meanwhile: what has not come stays away
-    candidates: async (db) => (host.wish === 'enabled' ? selectInstancesToReturn(db, host.id) : []),
+    async candidates(db) {
+      // somebody has taken it out of service meanwhile: what has not come stays away
+      if (host.wish !== 'enabled') return [];
+      // before the instances: what arrives in between is among them
+      const departures = await selectDepartures(db, host.id);
+      const [away, leaving] = await Promise.all([selectInstancesToReturn(db, host.id), selectInstancesByIds(db, departures.map(({ instanceId }) => instanceId))]);
+      return [...away, ...leaving.filter(({ id }) => !away.some((each) => each.id === id))];
+    },
     returnHostId: () => null,
   };
 }

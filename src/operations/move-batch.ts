@@ -61,7 +61,9 @@ export async function awaitMoves(run: StepRun, batch: MoveBatch): Promise<RunAga
 
 async function waitOn(run: StepRun, open: number, todo: readonly Instance[]): Promise<RunAgain | void> {
   const now = run.deps.clock.now();
-  if (open > 0) run.remember({ deadlineAt: 0 });
+  // also moves of others, which end by themselves
+  const moving = new Set((await selectOpenMoves(run.deps.db)).map(({ instanceId }) => instanceId));
+  if (open > 0 || todo.some(({ id }) => moving.has(id))) run.remember({ deadlineAt: 0 });
   else if (!run.context.deadlineAt) run.remember({ deadlineAt: now + busyMs });
   else if (now >= run.context.deadlineAt) {
     for (const instance of todo) await leave(run, instance, [{ hostName: null, reasons: [say('maintenance.left.busy')] }]);
@@ -163,6 +165,11 @@ export async function cancelQueuedMoves({ deps, operation }: StepRun): Promise<v
 /** Moves on their way to this host: what they bring has to leave again. */
 export async function selectArrivals(db: Db, hostId: string): Promise<Move[]> {
   return (await selectOpenMoves(db)).filter((move) => move.toHostId === hostId);
+}
+
+/** Moves that began to empty this host and go on although that was cancelled: what they take away has to come back. */
+export async function selectDepartures(db: Db, hostId: string): Promise<Move[]> {
+  return (await selectOpenMoves(db)).filter((move) => move.fromHostId === hostId && move.trigger === 'maintenance');
 }
 
 export async function tallyMoves(db: Db, operation: Pick<Operation, 'id'>): Promise<MoveTally> {

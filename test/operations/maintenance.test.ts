@@ -14,7 +14,7 @@ import { selectHost, updateHostContact } from '../../src/store/hosts.ts';
 import { selectInstancesByHost, selectOptionalInstance } from '../../src/store/instances.ts';
 import { selectLeftBehind } from '../../src/store/left-behind.ts';
 import { selectMovesByBatch, selectOpenMoves } from '../../src/store/moves.ts';
-import { selectOperation } from '../../src/store/operations.ts';
+import { selectOperation, selectOperationSteps } from '../../src/store/operations.ts';
 import { smallSize, type Cloud } from '../helpers/cloud.ts';
 import { bringBack, drain, fill, setWish, threeHosts, until, type Hosts } from '../helpers/maintenance.ts';
 
@@ -156,7 +156,7 @@ describe('emptying a host', () => {
     let deletion: Operation | undefined;
     await until('an instance that waits without being held', async () => {
       if ((await selectOpenMoves(cloud.db)).length === 0) return false;
-      const free = (await selectInstancesByHost(cloud.db, hosts.a)).find((each) => each.operationId === null && each.state === 'running');
+      const free = (await selectInstancesByHost(cloud.db, hosts.a)).find((each) => each.operationId === null && each.state === 'running' && each.id !== late.instance.id);
       // its turn may come in this moment
       deletion = free && (await submitInstanceAction(cloud.deps, { action: 'delete', instance: free, actor: cloud.user }).catch(() => undefined));
       return deletion !== undefined;
@@ -208,6 +208,23 @@ describe('emptying a host', () => {
     const before = await selectHost(cloud.db, hosts.b);
     await assert.rejects(drain(cloud, hosts.b), (error) => error instanceof AppError && error.kind === 'conflict' && error.sentence.key === 'maintenance.refused.host-drain.unreachable');
     assert.equal((await selectHost(cloud.db, hosts.b)).wish, before.wish);
+  });
+
+  it('is stopped by a return, which waits for what is still leaving and brings it back', async () => {
+    const instances = await fill(cloud, hosts.a, 4);
+    const goOn = cloud.fake.host.migrations.hold('perform');
+    const away = await drain(cloud, hosts.a);
+    await until('the first moves', async () => (await selectOpenMoves(cloud.db)).some(({ state }) => state === 'moving'));
+    const back = await bringBack(cloud, hosts.a);
+    assert.equal((await cloud.ended(away.id)).state, 'cancelled');
+    // it looks at what there is to do
+    await until('the return', async () => (await selectOperationSteps(cloud.db, back.id)).some(({ name, state }) => name === 'submit-moves' && state !== 'waiting'));
+    goOn();
+    assert.equal((await cloud.ended(back.id)).state, 'done');
+    const here = await selectInstancesByHost(cloud.db, hosts.a);
+    assert.equal(here.length, instances.length);
+    assert.deepEqual(here.filter(({ returnHostId }) => returnHostId !== null), []);
+    assert.deepEqual(await selectOpenMoves(cloud.db), []);
   });
 
   it('is stopped by a return, which then brings back what had left', async () => {
