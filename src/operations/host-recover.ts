@@ -13,7 +13,7 @@ import { insertHostEvent } from '../store/host-events.ts';
 import { claimHostFenced, selectHosts, selectOptionalHost } from '../store/hosts.ts';
 import { insertInstanceEvent } from '../store/instance-events.ts';
 import { selectInstancesByIds, updateObservedInstance } from '../store/instances.ts';
-import { insertOperation, selectOperation, updateOperationReady } from '../store/operations.ts';
+import { insertOperation, selectNamedOperation, updateOperationReady } from '../store/operations.ts';
 import {
   claimHostRecovery, claimHostStillUnreachable, claimRecoveryAlert, claimRecoveryConfirmed, selectHostRecoveryId, selectOptionalRecovery, selectRunningInstanceIds,
   updateHostOwesNothing, updateInstancesOwed, updateRecovery, updateRecoveryEnded, updateRecoveryForced, type RecoveryChange,
@@ -73,7 +73,7 @@ export async function submitHostRecover(deps: OperationDeps, host: Host, { actor
     await updateOperationReady(deps.db, current);
   }
   deps.wake();
-  return selectOperation(deps.db, current);
+  return selectNamedOperation(deps.db, current);
 }
 
 /** An admin has switched it off. Throws conflict when it answers, or was proven gone before. */

@@ -9,7 +9,7 @@ import type { Db } from '../store/db.ts';
 import { selectOptionalInstance } from '../store/instances.ts';
 import { selectLeftBehind, upsertLeftBehind } from '../store/left-behind.ts';
 import { selectMovesByBatch, selectOpenMoves } from '../store/moves.ts';
-import { selectOptionalOperation } from '../store/operations.ts';
+import { selectOptionalNamedOperation } from '../store/operations.ts';
 import { selectSettings } from '../store/settings.ts';
 import { cancelOperation } from './cancel-operation.ts';
 import { instanceMigrate, submitMove } from './instance-migrate.ts';
@@ -153,7 +153,7 @@ async function leave({ deps, operation }: StepRun, instance: Instance, refusals:
 export async function cancelQueuedMoves({ deps, operation }: StepRun): Promise<void> {
   for (const move of await selectMovesByBatch(deps.db, operation.id)) {
     if (move.state !== 'queued') continue;
-    const own = await selectOptionalOperation(deps.db, move.id);
+    const own = await selectOptionalNamedOperation(deps.db, move.id);
     if (own === undefined) continue;
     await cancelOperation(deps, own, instanceMigrate).catch((error: unknown) => {
       // its turn came in this moment

@@ -74,7 +74,10 @@ export async function selectOptionalOperation(db: Db, id: string): Promise<Opera
 
 /** Throws not-found. */
 export async function selectOperation(db: Db, id: string): Promise<Operation> {
-  const operation = await selectOptionalOperation(db, id);
+  return orNotFound(await selectOptionalOperation(db, id));
+}
+
+function orNotFound(operation: Operation | undefined): Operation {
   if (operation === undefined) throw new AppError('not-found', say('errors.not-found'));
   return operation;
 }
@@ -92,12 +95,17 @@ export async function selectOptionalCreation(db: Db, instanceId: string): Promis
   return found && toOperation(found);
 }
 
-/** One that its instance speaks of: as selectOptionalCreation it waits for whoever is just writing it. */
+/** One that another row speaks of (its instance, host or move): as selectOptionalCreation it waits for whoever is just writing it. */
 export async function selectOptionalNamedOperation(db: Db, id: string): Promise<Operation | undefined> {
   const operation = await selectOptionalOperation(db, id);
   if (operation !== undefined) return operation;
   const [row] = await db.query<OperationRow>(`SELECT ${columns} FROM operations WHERE id = ? LOCK IN SHARE MODE`, [id]);
   return row && toOperation(row);
+}
+
+/** Likewise. Throws not-found. */
+export async function selectNamedOperation(db: Db, id: string): Promise<Operation> {
+  return orNotFound(await selectOptionalNamedOperation(db, id));
 }
 
 interface StepRow {
