@@ -81,11 +81,19 @@ export async function selectOptionalInstance(db: Db, id: string): Promise<Instan
   return row && toInstance(row);
 }
 
+const maySee = (user: User, { userId }: Instance): boolean => userId === user.id || user.role === 'admin';
+
 /** The instance, when this person may see it: not-found for one that is missing and for one that is another's. Admins see all. */
 export async function loadInstance(db: Db, user: User, id: string): Promise<Instance> {
   const instance = await selectOptionalInstance(db, id);
-  if (instance === undefined || (instance.userId !== user.id && user.role !== 'admin')) throw new AppError('not-found', say('errors.not-found'));
+  if (instance === undefined || !maySee(user, instance)) throw new AppError('not-found', say('errors.not-found'));
   return instance;
+}
+
+/** Those of them that this person may see, by name; what is missing and what is another's is left out alike. */
+export async function loadInstances(db: Db, user: User, ids: readonly string[]): Promise<Instance[]> {
+  const instances = (await selectInstancesByIds(db, ids)).filter((instance) => maySee(user, instance));
+  return instances.sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 export async function selectOptionalInstanceByName(db: Db, userId: string, name: string): Promise<Instance | undefined> {
@@ -103,37 +111,30 @@ export interface InstancePage {
   readonly pageSize: number;
   /** part of the name */
   readonly search?: string | undefined;
+  readonly state?: InstanceState | undefined;
 }
 
 /** By name; the unique key (user_id, name) serves both the filter and the order. */
-export async function selectInstancesByUser(db: Db, userId: string, { page, pageSize, search = '' }: InstancePage): Promise<Instance[]> {
+export async function selectInstancesByUser(db: Db, userId: string, { page, pageSize, search = '', state }: InstancePage): Promise<Instance[]> {
   if (!mayBeInNames(search)) return [];
-  const like = search === '' ? '' : `AND ${nameLike}`;
-  const rows = await db.query<InstanceRow>(
-    `SELECT ${columns} FROM instances WHERE user_id = ? ${like} ORDER BY name LIMIT ? OFFSET ?`,
-    [userId, ...(search === '' ? [] : [containing(search)]), pageSize, (page - 1) * pageSize],
-  );
+  const { clause, params } = whereOf({ userId, search, state });
+  const rows = await db.query<InstanceRow>(`SELECT ${columns} FROM instances ${clause} ORDER BY name LIMIT ? OFFSET ?`, [...params, pageSize, (page - 1) * pageSize]);
   return rows.map(toInstance);
 }
 
-export async function countInstancesByUser(db: Db, userId: string, search = ''): Promise<number> {
+export async function countInstancesByUser(db: Db, userId: string, search = '', state?: InstanceState): Promise<number> {
   if (!mayBeInNames(search)) return 0;
-  const like = search === '' ? '' : `AND ${nameLike}`;
-  const [row] = await db.query<{ total: number }>(
-    `SELECT COUNT(*) AS total FROM instances WHERE user_id = ? ${like}`, [userId, ...(search === '' ? [] : [containing(search)])],
-  );
+  const { clause, params } = whereOf({ userId, search, state });
+  const [row] = await db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM instances ${clause}`, params);
   return row?.total ?? 0;
 }
 
 export interface InstanceFilter extends InstancePage {
   readonly userId?: string | undefined;
   readonly hostId?: string | undefined;
-  readonly state?: InstanceState | undefined;
 }
 
-/** Everybody's, newest first. `total` counts what the filter lets through. */
-export async function selectInstancesPage(db: Db, filter: InstanceFilter): Promise<{ instances: Instance[]; total: number }> {
-  if (!mayBeInNames(filter.search ?? '')) return { instances: [], total: 0 };
+function whereOf(filter: Omit<InstanceFilter, 'page' | 'pageSize'>): { readonly clause: string; readonly params: readonly SqlValue[] } {
   const conditions: string[] = [];
   const params: SqlValue[] = [];
   const where = (condition: string, value: SqlValue | undefined): void => {
@@ -141,13 +142,21 @@ export async function selectInstancesPage(db: Db, filter: InstanceFilter): Promi
     conditions.push(condition);
     params.push(value);
   };
-  where(nameLike, filter.search ? containing(filter.search) : undefined);
   where('user_id = ?', filter.userId);
+  where(nameLike, filter.search ? containing(filter.search) : undefined);
   where('host_id = ?', filter.hostId);
   where('state = ?', filter.state);
-  const clause = conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`;
-  // the index of created_at has this order, and gives a page without sorting; few matches among many are found sooner by looking at all
-  const order = conditions.length === 0 ? 'created_at DESC, id DESC' : 'created_at DESC, id';
+  return { clause: conditions.length === 0 ? '' : `WHERE ${conditions.join(' AND ')}`, params };
+}
+
+/** Everybody's, newest first. `total` counts what the filter lets through. */
+export async function selectInstancesPage(db: Db, filter: InstanceFilter): Promise<{ instances: Instance[]; total: number }> {
+  if (!mayBeInNames(filter.search ?? '')) return { instances: [], total: 0 };
+  const { clause, params } = whereOf(filter);
+  // The index of created_at has the first order, and gives a page without sorting. Few matches among many are found sooner by looking
+  // at all. How many are in a state the database knows by its index, and takes the better one of the two.
+  const walks = !filter.search && filter.userId === undefined && filter.hostId === undefined;
+  const order = walks ? 'created_at DESC, id DESC' : 'created_at DESC, id';
   const [rows, [count]] = await Promise.all([
     db.query<InstanceRow>(`SELECT ${columns} FROM instances ${clause} ORDER BY ${order} LIMIT ? OFFSET ?`, [...params, filter.pageSize, (filter.page - 1) * filter.pageSize]),
     db.query<{ total: number }>(`SELECT COUNT(*) AS total FROM instances ${clause}`, params),

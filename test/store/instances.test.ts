@@ -12,7 +12,7 @@ import { insertInstanceEvent, selectInstanceEvents } from '../../src/store/insta
 import { deleteInstancePlacement, recordPlacement, selectOptionalInstancePlacement, selectOptionalMovePlacement } from '../../src/store/instance-placements.ts';
 import { insertInstanceSeed, selectOptionalInstanceSeed } from '../../src/store/instance-seeds.ts';
 import {
-  claimInstance, countInstancesByState, countInstancesByUser, insertInstance, loadInstance, releaseInstance, selectInstancesByUser, selectInstancesPage,
+  claimInstance, countInstancesByState, countInstancesByUser, insertInstance, loadInstance, loadInstances, releaseInstance, selectInstancesByUser, selectInstancesPage,
   selectOptionalInstance, updateObservedInstance, type NewInstance,
 } from '../../src/store/instances.ts';
 import { createTestDatabase, type TestDatabase } from '../helpers/database.ts';
@@ -71,6 +71,34 @@ describe('a user with 1,000 instances', () => {
     const plan = JSON.stringify(await db.query('EXPLAIN SELECT id, name, state FROM instances WHERE user_id = ? ORDER BY name LIMIT 50', [bob]));
     assert.match(plan, /user_id_name/);
     assert.doesNotMatch(plan, /filesort|Sort:/);
+  });
+
+  it('is narrowed to one state, for its owner and for an admin', async () => {
+    const [a = assert.fail(), b = assert.fail()] = await selectInstancesByUser(db, alice, { page: 5, pageSize: 50 });
+    for (const each of [a, b]) await releaseInstance(db, each.id, each.operationId ?? '', { state: 'lost' }, 5000);
+    assert.deepEqual((await selectInstancesByUser(db, alice, { page: 1, pageSize: 50, state: 'lost' })).map(({ name }) => name), [a.name, b.name]);
+    assert.deepEqual((await selectInstancesByUser(db, alice, { page: 1, pageSize: 50, state: 'lost', search: b.name })).map(({ name }) => name), [b.name]);
+    const counts = await Promise.all([countInstancesByUser(db, alice, '', 'lost'), countInstancesByUser(db, alice, b.name, 'lost'), countInstancesByUser(db, alice, '', 'creating'), countInstancesByUser(db, bob, '', 'lost')]);
+    assert.deepEqual(counts, [2, 1, 998, 0]);
+    assert.deepEqual(await selectInstancesByUser(db, bob, { page: 1, pageSize: 50, state: 'lost' }), []);
+    // newest first
+    const everybody = await selectInstancesPage(db, { page: 1, pageSize: 50, state: 'lost' });
+    assert.deepEqual([everybody.total, everybody.instances.map(({ name }) => name)], [2, [b.name, a.name]]);
+    const creating = await Promise.all([1, 20].map((page) => selectInstancesPage(db, { page, pageSize: 50, state: 'creating' })));
+    assert.deepEqual(creating.map(({ total, instances }) => [total, instances.length, instances[0]?.userId]), [[999, 50, bob], [999, 49, alice]]);
+    for (const { id } of [a, b]) await db.execute("UPDATE instances SET state = 'creating' WHERE id = ?", [id]);
+  });
+
+  it('is chosen from by ids, of which those of others are as if they were not there', async () => {
+    const person = (id: string, role: User['role']): User => ({ id, role }) as User;
+    const [mine = assert.fail()] = await selectInstancesByUser(db, alice, { page: 3, pageSize: 1 });
+    const [first = assert.fail()] = await selectInstancesByUser(db, alice, { page: 1, pageSize: 1 });
+    const [theirs = assert.fail()] = await selectInstancesByUser(db, bob, { page: 1, pageSize: 1 });
+    const ids = [mine.id, theirs.id, randomUUID(), first.id];
+    assert.deepEqual((await loadInstances(db, person(alice, 'user'), ids)).map(({ id }) => id), [first.id, mine.id]);
+    assert.deepEqual((await loadInstances(db, person(bob, 'user'), ids)).map(({ id }) => id), [theirs.id]);
+    assert.equal((await loadInstances(db, person(alice, 'admin'), ids)).length, 3);
+    assert.deepEqual(await loadInstances(db, person(alice, 'admin'), []), []);
   });
 
   it('is among all instances for an admin, newest first', async () => {
