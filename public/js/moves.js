@@ -40,17 +40,3 @@ async function refresh() {
     }
   }
 }
-
-const all = document.querySelector('[data-check-all]');
-if (all) {
-  const boxes = [...document.querySelectorAll('#moves-form input[name^="instance:"]:not(:disabled)')];
-  const box = all.querySelector('input');
-  const show = () => {
-    box.checked = boxes.length > 0 && boxes.every((each) => each.checked);
-    box.indeterminate = !box.checked && boxes.some((each) => each.checked);
-  };
-  all.hidden = false;
-  box.addEventListener('change', () => { for (const each of boxes) each.checked = box.checked; });
-  for (const each of boxes) each.addEventListener('change', show);
-  show();
-}

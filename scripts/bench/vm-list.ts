@@ -57,7 +57,7 @@ async function serveBare(): Promise<void> {
     const found = await selectInstancesByUser(db, user?.id ?? '', { page: 1, pageSize: 50 });
     const [rows, sparklines] = await Promise.all([loadRows(db, found, now), loadSparklines(db, 'instance', found.map(({ subjectId }) => subjectId), now, pollIntervalMs)]);
     const html = await ejs.renderFile(`${views}/monitor/list.ejs`, {
-      t, fmt, paths, now, title: t('monitor.title'), user: { role: 'user' }, csrfToken: 'x', total: instances, page: 1, pageSize: 50, search: '', all: false, base: '/?', pollIntervalMs, detailIntervalMs: 60_000,
+      t, fmt, paths, now, title: t('monitor.title'), user: { role: 'user' }, csrfToken: 'x', total: instances, page: 1, pageSize: 50, search: '', state: undefined, states: [], chosen: new Set(), fields: [], all: false, base: '/?', pollIntervalMs, detailIntervalMs: 60_000,
       rows: rows.map((row) => ({ instance: row.instance, words: { ...rowWords(row, t, fmt), age: row.sample === null ? null : fmt.age(row.sample.at, now) }, size: { memory: fmt.mib(row.instance.memoryMib), disk: fmt.gib(row.instance.diskGib) }, spark: sparklines.get(row.instance.subjectId) ?? null, stale: false, owner: null })),
     }, { cache: true, root: views, views: [views] });
     res.type('html').send(html);

@@ -36,6 +36,13 @@ export function fieldSentences(error: z.ZodError): Record<string, Sentence> {
   return fields;
 }
 
+const chosenField = /^instance:([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$/;
+
+/** Machines that were ticked in a list: each is a field of its own, `instance:ID`. */
+export function chosenIds(body: unknown): string[] {
+  return Object.keys(formText(body)).flatMap((name) => chosenField.exec(name)?.[1] ?? []);
+}
+
 function isSentence(value: unknown): value is Sentence {
   return typeof value === 'object' && value !== null && 'key' in value && typeof value.key === 'string';
 }

@@ -16,6 +16,7 @@ export const paths = {
   instances: '/instances',
   newInstance: '/instances/new',
   reviewInstance: '/instances/new/review',
+  severalInstances: '/instances/actions',
   instance: (instanceId: string) => `/instances/${id(instanceId)}`,
   instanceAction: (instanceId: string, action: string) => `/instances/${id(instanceId)}/actions/${id(action)}`,
   instanceConsole: (instanceId: string) => `/instances/${id(instanceId)}/console`,

@@ -10,7 +10,7 @@ import { paths } from '../paths.ts';
 import type { Route } from '../routes.ts';
 import { render } from '../views.ts';
 
-const asking: readonly PowerAction[] = ['delete', 'force-off'];
+export const asking: readonly PowerAction[] = ['delete', 'force-off'];
 
 function actionOf(name: unknown): PowerAction {
   const action = powerActions.find((each) => each === name);

@@ -6,6 +6,7 @@ import { confirmAction, runAction } from './actions.ts';
 import { createConsole, createConsoleTicket, followConsole, showConsole, showConsolePlace } from './console.ts';
 import { changeOptions } from './options.ts';
 import { showInstance, showMoveProgress } from './page.ts';
+import { runSeveral } from './several.ts';
 import { createInstance, reviewNewInstance, reviseNewInstance, showNewInstance, showVerdict } from './wizard.ts';
 
 /** Before any other route with a parameter in that place: "new" is no id. */
@@ -18,6 +19,8 @@ export function instanceRoutes(deps: WebDeps): Route[] {
     { method: 'post', path: paths.reviewInstance, access: 'user', handler: reviewNewInstance(deps) },
     { method: 'get', path: paths.reviewInstance, access: 'user', handler: (_req, res) => res.redirect(303, paths.newInstance) },
     { method: 'post', path: paths.instances, access: 'user', audit: 'instance.create', handler: createInstance(deps) },
+    { method: 'post', path: paths.severalInstances, access: 'user', audit: 'instance.several', handler: runSeveral(deps) },
+    { method: 'get', path: paths.severalInstances, access: 'user', handler: (_req, res) => res.redirect(303, paths.instances) },
     { method: 'get', path: '/instances/:id', access: 'user', handler: showInstance(deps) },
     { method: 'get', path: '/instances/:id/actions/:action', access: 'user', handler: confirmAction(deps) },
     { method: 'post', path: '/instances/:id/actions/:action', access: 'user', audit: 'instance.action', handler: runAction(deps) },

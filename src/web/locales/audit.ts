@@ -43,6 +43,7 @@ export const audit = defineMessages({
   'audit.action.instance.force-off': ['force a machine off', '強制關閉虛擬機器'],
   'audit.action.instance.reboot': ['reboot a machine', '將虛擬機器重新開機'],
   'audit.action.instance.action': ['act on a machine', '操作虛擬機器'],
+  'audit.action.instance.several': ['act on several machines', '操作多台虛擬機器'],
   'audit.action.instance.console': ['open a console (IP:port)', '開啟主控台（IP:連接埠）'],
   'audit.action.instance.console-browser': ['open a console in the browser', '在瀏覽器開啟主控台'],
   'audit.action.instance.options': ['change what happens when a host fails', '變更主機故障時的選項'],

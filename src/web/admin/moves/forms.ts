@@ -25,10 +25,6 @@ export const listQuery = z.object({
   page: z.coerce.number().int().min(1).max(1_000_000).catch(1),
 });
 
-export function chosenIds(body: unknown): string[] {
-  return Object.keys(formText(body)).filter((name) => name.startsWith('instance:')).map((name) => name.slice('instance:'.length)).filter((id) => uuid.test(id));
-}
-
 /** Where each was foreseen to go by the check that the admin has seen. */
 export function foreseenTargets(body: unknown): Map<string, string> {
   return new Map(Object.entries(formText(body)).flatMap(([name, to]) => (name.startsWith('instance:') && uuid.test(to) ? [[name.slice('instance:'.length), to]] : [])));

@@ -12,12 +12,12 @@ import { selectSettings } from '../../../store/settings.ts';
 import { selectUserNames } from '../../../store/users.ts';
 import { contextOf, currentUser, flash } from '../../context.ts';
 import type { WebDeps } from '../../deps.ts';
-import { formText, parseForm } from '../../forms.ts';
+import { chosenIds, formText, parseForm } from '../../forms.ts';
 import { noteAudit } from '../../middleware/guard.ts';
 import { paths } from '../../paths.ts';
 import type { Route } from '../../routes.ts';
 import { render } from '../../views.ts';
-import { anywhere, chosenIds, chosenText, foreseenTargets, listQuery, maxChosen, moveForm } from './forms.ts';
+import { anywhere, chosenText, foreseenTargets, listQuery, maxChosen, moveForm } from './forms.ts';
 
 const pageSize = 100;
 const checkTimes = { eachMs: 4000, allMs: 20_000 } as const;
@@ -120,7 +120,7 @@ async function renderChoice(deps: WebDeps, req: Request, res: Response, shown: S
   const instances = [...hidden, ...found].filter((instance) => isMovable(instance) || instance.operationId !== null);
   const query = new URLSearchParams({ ...(shown.host === undefined ? {} : { host: shown.host }), ...(shown.search === '' ? {} : { search: shown.search }) }).toString();
   await render(req, res, 'admin/moves/new', {
-    title: t('moves.new.title'), scripts: ['/js/moves.js'], instances, total, page: shown.page, pageSize, shown,
+    title: t('moves.new.title'), scripts: ['/js/choose.js'], instances, total, page: shown.page, pageSize, shown,
     isTicked: (id: string) => ticked === 'all' || ticked.has(id), hostNames: new Map(hosts.map(({ id, name }) => [id, name])), hosts,
     targets: hosts.filter(isOpenForNew).map((host) => ({ host, room: hostRoom(host, settings.overcommit) })), anywhere,
     owners: await selectUserNames(deps.db, [...new Set(instances.map(({ userId }) => userId))]), limits: settings.migration,
