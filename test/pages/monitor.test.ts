@@ -172,6 +172,31 @@ describe('the event stream', () => {
     assert.equal(await stream.ended(30_000), true);
   });
 
+  it('keeps no place for windows that were closed before it began', async () => {
+    await makeUser(portal.deps.db, 'hasty');
+    const client = await loggedIn(portal, 'hasty');
+    const open = (signal: AbortSignal): Promise<number | undefined> =>
+      client.request('/events?cluster=1', { headers: { accept: 'text/event-stream' }, signal }).then(({ status }) => status, () => undefined);
+    // from before its first byte to after its first patch
+    await Promise.all(Array.from({ length: 100 }, async (_, index) => {
+      const hasty = new AbortController();
+      const gone = open(hasty.signal);
+      await delay(index / 2);
+      hasty.abort();
+      await gone;
+    }));
+    // the portal hears of the last ones a moment later
+    const placesFree = async (): Promise<number> => {
+      const trial = new AbortController();
+      const statuses = await Promise.all(Array.from({ length: 12 }, () => open(trial.signal)));
+      trial.abort();
+      return statuses.filter((status) => status === 200).length;
+    };
+    let free = 0;
+    for (const end = Date.now() + 10_000; free < 12 && Date.now() < end; await delay(50)) free = await placesFree();
+    assert.equal(free, 12);
+  });
+
   it('is refused past the cap, without harm to those that are open', async () => {
     const client = await loggedIn(portal, 'many');
     const streams = await Promise.all(Array.from({ length: 12 }, () => openStream(client, '/events?cluster=1')));
