@@ -79,6 +79,11 @@ const status = document.getElementById('screen-status');
 const closeWords = { 4000: 'ended', 4010: 'ended', 4401: 'sessionOver', 4404: 'gone', 4408: 'idle', 4503: 'unreachable' };
 /** ends after which the machine may be found on another host */
 const mayHaveMoved = ['ended', 'unreachable', 'disconnected'];
+/** From asking for a screen to its first answers. Shorter: a slow line is cut; longer: somebody waits for a machine that says nothing. */
+const connectWithinMs = 20_000;
+// QEMU sends no H.264. noVNC asks the browser whether it could decode it before anything else, and some never answer
+// (https://github.com/novnc/noVNC/pull/2053): the screen would never open.
+delete window.VideoDecoder;
 let rfb;
 /** a screen is open here, or is to be open again */
 let wanted = false;
@@ -90,13 +95,18 @@ async function openScreen() {
   opener.hidden = true;
   frame.hidden = false;
   say('connecting');
-  // beside the ticket: these are some fifty files
-  const [response] = await Promise.all([post(root.dataset.ticketPath), import('/vendor/novnc/core/rfb.js')]);
-  if (!response.ok) {
-    const { error } = await response.json().catch(() => ({}));
-    return ended(error ?? words.refused);
+  try {
+    // beside the ticket: these are some fifty files
+    const [response] = await Promise.all([post(root.dataset.ticketPath), import('/vendor/novnc/core/rfb.js')]);
+    if (!response.ok) {
+      const { error } = await response.json().catch(() => ({}));
+      return ended(error ?? words.refused);
+    }
+    await connect((await response.json()).ticket);
+  } catch {
+    // the portal did not answer, or half of an answer came
+    ended(words.disconnected);
   }
-  await connect((await response.json()).ticket);
 }
 
 async function connect(ticket) {
@@ -116,7 +126,12 @@ async function connect(ticket) {
   rfb.scaleViewport = true;
   rfb.background = 'transparent';
   rfb.focusOnClick = true;
+  const connecting = setTimeout(() => {
+    reason = 'unreachable';
+    mine.disconnect();
+  }, connectWithinMs);
   rfb.addEventListener('connect', () => {
+    clearTimeout(connecting);
     for (const still of screen.querySelectorAll('.screen-still')) still.remove();
     const again = picture !== undefined;
     picture = screen.querySelector('canvas');
@@ -126,7 +141,10 @@ async function connect(ticket) {
     mine.focus({ preventScroll: again });
   });
   rfb.addEventListener('securityfailure', () => { reason = 'wrongPassword'; });
-  rfb.addEventListener('disconnect', () => setTimeout(() => { if (rfb === mine) closed(reason); }, 0));
+  rfb.addEventListener('disconnect', () => {
+    clearTimeout(connecting);
+    setTimeout(() => { if (rfb === mine) closed(reason); }, 0);
+  });
 }
 
 function closed(reason) {

@@ -184,9 +184,17 @@ function walk(language: Language, cloud: () => Cloud, browser: () => Browser): v
   });
 
   it('shows the same screen in the browser', async () => {
+    const seen: string[] = [];
+    page.on('console', (message) => seen.push(message.text()));
+    page.on('pageerror', (error) => seen.push(String(error)));
+    page.on('requestfailed', (request) => seen.push(`${request.url()}: ${request.failure()?.errorText}`));
+    page.on('response', (response) => { if (response.status() >= 400) seen.push(`${response.url()}: ${response.status()}`); });
     await page.locator('#screen-open').click();
-    await page.locator('#screen-frame canvas').waitFor({ timeout: 20_000 });
-    await page.locator('#screen-status', { hasText: t('console.connected') }).waitFor({ timeout: 20_000 });
+    const status = page.locator('#screen-status');
+    await status.getByText(t('console.connected')).waitFor({ timeout: 20_000 }).catch(async (error: unknown) => {
+      throw new Error(`the screen says “${await status.innerText()}”; the browser: ${seen.join('; ')}`, { cause: error });
+    });
+    assert.equal(await page.locator('#screen-frame canvas').count(), 1);
   });
 
   it('is seen in both monitors, with figures and their age', async () => {

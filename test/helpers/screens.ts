@@ -11,6 +11,8 @@ export interface Screens {
   /** of each host, in their order: what its console address is to be */
   readonly addresses: readonly string[];
   colourOf(hostIndex: number): readonly [number, number, number];
+  /** from now on whoever connects is taken in and hears nothing (true), or is served (false) */
+  beSilent(silent: boolean): void;
   close(): Promise<void>;
 }
 
@@ -23,16 +25,18 @@ const pollMs = 20;
 export async function startScreens(hosts: readonly FakeLibvirtd[]): Promise<Screens> {
   // a loopback network of the test's own: ports are the fakes' choice
   const net = `127.${randomInt(64, 128)}.${randomInt(1, 255)}`;
+  const manner = { silent: false };
   const servers = await Promise.all(hosts.flatMap((host, index) =>
-    Array.from({ length: portsPerHost }, (_, n) => listen(host, colours[index % colours.length] ?? colours[0], `${net}.${index + 1}`, 5900 + 1000 * index + n))));
+    Array.from({ length: portsPerHost }, (_, n) => listen(host, colours[index % colours.length] ?? colours[0], `${net}.${index + 1}`, 5900 + 1000 * index + n, manner))));
   return {
     addresses: hosts.map((_, index) => `${net}.${index + 1}`),
     colourOf: (index) => colours[index % colours.length] ?? colours[0],
+    beSilent: (silent) => { manner.silent = silent; },
     close: async () => void (await Promise.all(servers.map((close) => close()))),
   };
 }
 
-async function listen(host: FakeLibvirtd, colour: readonly number[], address: string, port: number): Promise<() => Promise<void>> {
+async function listen(host: FakeLibvirtd, colour: readonly number[], address: string, port: number, manner: { readonly silent: boolean }): Promise<() => Promise<void>> {
   const open = new Set<Socket>();
   const server: Server = createServer((socket) => {
     open.add(socket);
@@ -40,6 +44,7 @@ async function listen(host: FakeLibvirtd, colour: readonly number[], address: st
     socket.once('close', () => open.delete(socket));
     const domain = [...host.domains.values()].find((each) => each.vnc?.port === port);
     if (domain === undefined) return void socket.destroy();
+    if (manner.silent) return;
     const watching = setInterval(() => { if (domain.vnc?.port !== port) socket.destroy(); }, pollMs);
     socket.once('close', () => clearInterval(watching));
     serve(socket, domain, colour).catch(() => socket.destroy());

@@ -1,0 +1,91 @@
+// The screen in a real browser when something on the way to it does not answer: it opens, or the page says why and offers it again.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Browser, Page } from 'playwright-core';
+import type { Instance } from '../../src/model/instance.ts';
+import { submitInstanceCreate } from '../../src/operations/instance-create.ts';
+import { selectOptionalInstance } from '../../src/store/instances.ts';
+import { startTestCloud, type TestCloud } from '../api/cloud.ts';
+import { testPassword } from '../helpers/accounts.ts';
+import { launchBrowser, noBrowser, openContext } from '../helpers/browser.ts';
+import { startScreens, type Screens } from '../helpers/screens.ts';
+
+describe('the screen in a browser', { skip: noBrowser(), timeout: 120_000 }, () => {
+  let cloud: TestCloud;
+  let browser: Browser;
+  let screens: Screens;
+  let instance: Instance;
+  let page: Page | undefined;
+
+  before(async () => {
+    cloud = await startTestCloud({ hosts: 1 });
+    const { db, operations } = cloud.portal.deps;
+    screens = await startScreens(cloud.hosts);
+    await db.execute('UPDATE hosts SET console_address = ?', [screens.addresses[0] ?? '']);
+    const made = await submitInstanceCreate(operations, { user: cloud.user, name: 'seen', image: cloud.image, size: { vcpus: 1, memoryMib: 128, diskGib: 2 }, sshKey: '', userData: '' });
+    for (const end = Date.now() + 30_000; ; await delay(30)) {
+      instance = (await selectOptionalInstance(db, made.instance.id)) ?? assert.fail('gone');
+      if (instance.operationId === null) break;
+      assert.ok(Date.now() < end, 'not settled');
+    }
+    browser = await launchBrowser();
+  });
+  after(async () => {
+    await browser?.close();
+    await screens?.close();
+    await cloud?.close();
+  });
+  afterEach(async () => {
+    screens.beSilent(false);
+    await page?.context().close();
+  });
+
+  /** Its console page, the password shown and the screen not yet opened. `prepare` is done before the first page. */
+  async function consolePage(prepare: (page: Page) => Promise<unknown> = async () => undefined): Promise<Page> {
+    page = await (await openContext(browser, cloud.portal.url, { language: 'en' })).newPage();
+    await prepare(page);
+    await page.goto(`/login?next=/instances/${instance.id}/console`);
+    await page.fill('main [name=name]', 'user');
+    await page.fill('main [name=password]', testPassword);
+    await page.locator('main form button').last().click();
+    await page.getByRole('button', { name: 'Open console' }).click();
+    await page.locator('#console-password').waitFor();
+    return page;
+  }
+  const says = (on: Page, words: string): Promise<void> => on.locator('#screen-status', { hasText: words }).waitFor();
+  /** The page offers to open it once more, and then it opens. */
+  async function opensAgain(on: Page): Promise<void> {
+    await on.getByRole('button', { name: 'Connect again' }).click();
+    await says(on, 'Connected');
+    assert.equal(await on.locator('#screen canvas').count(), 1);
+  }
+
+  it('opens in a browser whose video decoder never answers', async () => {
+    // VNC needs none; some Chromium builds leave the question open for ever
+    const on = await consolePage((each) => each.addInitScript('VideoDecoder.isConfigSupported = () => new Promise(() => undefined);'));
+    await on.locator('#screen-open').click();
+    await says(on, 'Connected');
+  });
+
+  it('says so when the machine’s screen says nothing', async () => {
+    screens.beSilent(true);
+    const on = await consolePage((each) => each.clock.install());
+    await on.locator('#screen-open').click();
+    await says(on, 'Connecting');
+    await on.locator('#screen canvas').waitFor({ state: 'attached' });
+    await on.clock.runFor(25_000);
+    await says(on, 'The host does not answer');
+    screens.beSilent(false);
+    await opensAgain(on);
+  });
+
+  it('says so when the portal is not reached', async () => {
+    const on = await consolePage();
+    await on.route('**/console/ticket', (route) => route.abort());
+    await on.locator('#screen-open').click();
+    await says(on, 'Disconnected');
+    await on.unroute('**/console/ticket');
+    await opensAgain(on);
+  });
+});
