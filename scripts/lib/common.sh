@@ -106,6 +106,19 @@ running_pid() { # running_pid FILE: prints the pid when that very process still 
   printf '%s' "$pid"
 }
 
+is_running() { # is_running FILE: whether it runs, and goes on; one that was killed a moment ago is waited for, and does not
+  local pid
+  while pid=$(running_pid "$1") && is_ending "$pid"; do sleep 0.02; done
+  [ -n "$pid" ]
+}
+is_ending() { # is_ending PID: SIGKILL waits for it (proc(5): SigPnd, ShdPnd), or its exit has begun (stat: flags, PF_EXITING)
+  local stat
+  stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 0
+  if grep -qE '^(SigPnd|ShdPnd):.*[13579bdf]..$' "/proc/$1/status" 2>/dev/null; then return 0; fi
+  set -- ${stat##*) }
+  (($7 & 4))
+}
+
 stop_remembered() { # stop_remembered FILE SECONDS: SIGTERM, SIGKILL when that did not end it in time, forgotten
   local pid deadline
   if pid=$(running_pid "$1"); then

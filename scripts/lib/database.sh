@@ -13,7 +13,7 @@ start_database() { # start_database FOLDER [durable|quick]; quick, for tests, ma
   # failure, and its account may make databases, one for each test file.
   local folder=$1 flush=1 databases='cloud.*' account
   if [ "${2-}" = quick ]; then flush=2 databases='*.*'; fi
-  if running_pid "$folder/pid" >/dev/null; then return; fi
+  if is_running "$folder/pid"; then return; fi
   [ ${#folder} -le 85 ] || { echo "the path $folder is too long for a Unix socket: choose a shorter one"; return 1; }
   mkdir -p "$folder"
   account=$(database_account "$folder")

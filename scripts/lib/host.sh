@@ -68,7 +68,7 @@ choose_lan_index() { # the one of last time when it is free, so that addresses s
 
 start_lan() { # start_lan DIR
   local dir=$1 index pid
-  running_pid "$dir/lan/pid" >/dev/null && return
+  is_running "$dir/lan/pid" && return
   mkdir -p "$dir/lan"
   hold_namespaces "$dir/lan/pid" "$dir/lan/init.log" "$LIB/lan-init" "$dir" || return 1
   pid=$(running_pid "$dir/lan/pid") || { cat "$dir/lan/init.log"; return 1; }
@@ -207,7 +207,7 @@ host_has_kvm() { grep -qwE 'vmx|svm' /proc/cpuinfo && [ -c /dev/kvm ]; }
 
 start_host() { # start_host DIR N
   local dir=$1 number=$2 host=$1/host$2 pid lan kvm=no
-  running_pid "$host/pid" >/dev/null && return
+  is_running "$host/pid" && return
   start_lan "$dir" || return 1
   lan=$(running_pid "$dir/lan/pid") || return 1
   read_lab_settings "$dir"

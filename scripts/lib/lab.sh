@@ -36,7 +36,7 @@ lab_runs() { # anything of it
 lab_up() { # lab_up DIR HOSTS TRANSPORT MEMORY TTL
   local dir=$1 hosts=$2 transport=$3 memory=$4 number pids=() rc=0
   # Without its switch (killed, say) no host is reached again.
-  if ! running_pid "$dir/lan/pid" >/dev/null; then stop_all_hosts "$dir"; fi
+  if ! is_running "$dir/lan/pid"; then stop_all_hosts "$dir"; fi
   mkdir -p "$dir/lab/agents" || return 1
   chmod o+x "$dir" "$dir/lab"
   printf '%s %s %s\n' "$hosts" "$transport" "$memory" > "$dir/lab/settings"

@@ -150,7 +150,7 @@ ndb_manage() { "$(ndb_program ndb_mgm)" "$(ndb_connect "$1")" -e "$2"; } # ndb_m
 # ---- nodes
 start_ndb_node() { # FOLDER NODE: begins; wait_ndb_node waits. Nothing when it runs
   local folder=$1 node=$2
-  if running_pid "$folder/$node/pid" >/dev/null; then return; fi
+  if is_running "$folder/$node/pid"; then return; fi
   mkdir -p "$folder/$node"
   case $node in
     mgm) launch "$folder/mgm/pid" "$folder/mgm/log" "$(ndb_program ndb_mgmd)" --nodaemon --initial -f "$folder/config.ini" --configdir="$folder/mgm" ;;
