@@ -82,6 +82,14 @@ describe('an instance’s life through the API', () => {
     assert.deepEqual([page.total, page.items.map((item) => item.name)], [2, ['second']]);
     assert.equal(answer.headers.get('link'), '</api/v1/instances?pageSize=1&page=1>; rel="first", </api/v1/instances?pageSize=1&page=2>; rel="last", </api/v1/instances?pageSize=1&page=1>; rel="prev"');
     assert.equal((await user.ok<Page<Instance>>('GET', '/instances?search=fir')).total, 1);
+    const inState = async (who: typeof user, query: string): Promise<unknown> => {
+      const { total, items } = await who.ok<Page<Instance>>('GET', `/instances?${query}`);
+      return [total, items.map((item) => item.name)];
+    };
+    assert.deepEqual(await inState(user, 'state=running&pageSize=1'), [2, ['first']]);
+    assert.deepEqual(await inState(user, 'state=stopped'), [0, []]);
+    assert.deepEqual(await inState(admin, 'owner=all&state=running&search=sec'), [1, ['second']]);
+    assert.ok((await user.refused(422, 'GET', '/instances?state=flying')).fields?.['state']);
     assert.equal((await admin.ok<Page<Instance>>('GET', '/instances')).total, 0);
     assert.equal((await admin.ok<Page<Instance>>('GET', '/instances?owner=all')).total, 2);
     assert.equal((await user.ok<Page<Operation>>('GET', '/operations?kind=instance-create&state=done')).total, 2);

@@ -107,12 +107,12 @@ export function instanceEndpoints(deps: WebDeps): Endpoint[] {
   return [
     endpoint({
       method: 'get', path: '/instances', id: 'listInstances', access: 'user', scope: 'read', status: 200, summary: say('api.summary.listInstances'),
-      query: z.strictObject({ ...pageQuery, owner, search: z.string().max(32).default('') }),
+      query: z.strictObject({ ...pageQuery, owner, search: z.string().max(32).default(''), state: z.enum(instanceStates).optional() }),
       response: instancePage,
       handler: async ({ query: { owner: whose, ...query }, user, context }) => {
         const { instances, total } = everybody(whose, user)
           ? await selectInstancesPage(db, query)
-          : { instances: await selectInstancesByUser(db, user.id, query), total: await countInstancesByUser(db, user.id, query.search) };
+          : { instances: await selectInstancesByUser(db, user.id, query), total: await countInstancesByUser(db, user.id, query.search, query.state) };
         return { body: { items: await instanceBodies(deps, instances, context), page: query.page, pageSize: query.pageSize, total } };
       },
     }),
