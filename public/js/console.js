@@ -95,6 +95,7 @@ async function openScreen() {
   opener.hidden = true;
   frame.hidden = false;
   say('connecting');
+  reasonOfClosing = undefined;
   try {
     // beside the ticket: these are some fifty files
     const [response] = await Promise.all([post(root.dataset.ticketPath), import('/vendor/novnc/core/rfb.js')]);
@@ -198,7 +199,7 @@ async function follow(reason) {
     present(fresh);
     sharedTries = 0;
     if (wanted) await connect(fresh.ticket);
-  } else if (wanted && rfb === undefined) ended(words[reasonOfClosing]);
+  } else if (wanted && rfb === undefined && reasonOfClosing !== undefined) ended(words[reasonOfClosing]);
 }
 
 /** Waits for a move to end, and opens the screen at its new place; undefined: it has not moved, or has no screen any more. */

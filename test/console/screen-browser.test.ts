@@ -80,6 +80,17 @@ describe('the screen in a browser', { skip: noBrowser(), timeout: 120_000 }, () 
     await opensAgain(on);
   });
 
+  it('is not given up for figures of before that come in while it connects', async () => {
+    const on = await consolePage();
+    await on.route('**/console/ticket', async (route) => { await delay(1500); await route.continue(); });
+    await on.locator('#screen-open').click();
+    await on.evaluate(`document.dispatchEvent(new CustomEvent('live:row', { detail: { key: document.getElementById('console').dataset.live, cells: { host: 'elsewhere', console: '127.0.0.1:5999' } } }))`);
+    await delay(800);
+    await says(on, 'Connecting');
+    assert.equal(await on.locator('#screen').isVisible(), false);
+    await says(on, 'Connected');
+  });
+
   it('says so when the portal is not reached', async () => {
     const on = await consolePage();
     await on.route('**/console/ticket', (route) => route.abort());
