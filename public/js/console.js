@@ -79,7 +79,7 @@ const status = document.getElementById('screen-status');
 const closeWords = { 4000: 'ended', 4010: 'ended', 4401: 'sessionOver', 4404: 'gone', 4408: 'idle', 4503: 'unreachable' };
 /** ends after which the machine may be found on another host */
 const mayHaveMoved = ['ended', 'unreachable', 'disconnected'];
-/** From asking for a screen to its first answers. Shorter: a slow line is cut; longer: somebody waits for a machine that says nothing. */
+/** For the portal's answer, and then for the machine's screen. Shorter: a slow line is cut; longer: somebody waits for what says nothing. */
 const connectWithinMs = 20_000;
 // QEMU sends no H.264. noVNC asks the browser whether it could decode it before anything else, and some never answer
 // (https://github.com/novnc/noVNC/pull/2053): the screen would never open.
@@ -96,19 +96,15 @@ async function openScreen() {
   frame.hidden = false;
   say('connecting');
   reasonOfClosing = undefined;
-  try {
-    // beside the ticket: these are some fifty files
-    const [response] = await Promise.all([post(root.dataset.ticketPath), import('/vendor/novnc/core/rfb.js')]);
-    if (!response.ok) {
-      const { error } = await response.json().catch(() => ({}));
-      return ended(error ?? words.refused);
-    }
-    await connect((await response.json()).ticket);
-  } catch {
-    // the portal did not answer, or half of an answer came
-    ended(words.disconnected);
-  }
+  // beside the ticket: these are some fifty files
+  const asked = Promise.all([post(root.dataset.ticketPath).then(answerOf), import('/vendor/novnc/core/rfb.js')]);
+  const answer = await Promise.race([asked, pause(connectWithinMs)]).then((all) => all?.[0], (error) => console.error(error));
+  if (answer?.ticket === undefined) ended(answer === undefined ? words.disconnected : answer.error ?? words.refused);
+  else await connect(answer.ticket);
 }
+
+/** What it says; {}: refused without a word. Rejects when only half of an answer came. */
+const answerOf = (response) => (response.ok ? response.json() : response.json().catch(() => ({})));
 
 async function connect(ticket) {
   const { default: RFB } = await import('/vendor/novnc/core/rfb.js');
@@ -212,7 +208,8 @@ async function seek() {
     const elsewhere = place.address !== null && !isShown(place);
     if (elsewhere) {
       const response = await post(root.dataset.placePath).catch(() => undefined);
-      if (response?.ok) return response.json();
+      const fresh = response?.ok ? await response.json().catch(() => undefined) : undefined;
+      if (fresh !== undefined) return fresh;
       if ([401, 403, 404].includes(response?.status)) return undefined;
       await pause(500);
     } else if (place.moving) until = performance.now() + patienceMs;
@@ -221,9 +218,10 @@ async function seek() {
   return undefined;
 }
 
-async function look() {
-  const response = await fetch(root.dataset.placePath, { headers: { accept: 'application/json' } }).catch(() => undefined);
-  return response?.ok && !response.redirected ? response.json() : undefined;
+function look() {
+  return fetch(root.dataset.placePath, { headers: { accept: 'application/json' } })
+    .then((response) => (response.ok && !response.redirected ? response.json() : undefined))
+    .catch(() => undefined);
 }
 
 const isShown = ({ host, address }) => host === root.dataset.hostName && address === root.dataset.hostPort;
@@ -234,9 +232,8 @@ let sharedTries = 3;
 async function retryShared() {
   sharedTries++;
   await pause(Math.random() * 1500);
-  const response = await post(root.dataset.placePath).catch(() => undefined);
-  if (!response?.ok) return ended(words.wrongPassword);
-  const fresh = await response.json();
+  const fresh = await post(root.dataset.placePath).then((response) => (response.ok ? response.json() : undefined)).catch(() => undefined);
+  if (fresh === undefined) return ended(words.wrongPassword);
   present(fresh);
   await connect(fresh.ticket);
 }

@@ -4,11 +4,11 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Browser, Page } from 'playwright-core';
 import type { Instance } from '../../src/model/instance.ts';
-import { submitInstanceCreate } from '../../src/operations/instance-create.ts';
-import { selectOptionalInstance } from '../../src/store/instances.ts';
+import { selectHosts } from '../../src/store/hosts.ts';
 import { startTestCloud, type TestCloud } from '../api/cloud.ts';
 import { testPassword } from '../helpers/accounts.ts';
 import { launchBrowser, noBrowser, openContext } from '../helpers/browser.ts';
+import { makeInstance, startDomain } from '../helpers/instances.ts';
 import { startScreens, type Screens } from '../helpers/screens.ts';
 
 describe('the screen in a browser', { skip: noBrowser(), timeout: 120_000 }, () => {
@@ -20,15 +20,11 @@ describe('the screen in a browser', { skip: noBrowser(), timeout: 120_000 }, () 
 
   before(async () => {
     cloud = await startTestCloud({ hosts: 1 });
-    const { db, operations } = cloud.portal.deps;
+    const { db } = cloud.portal.deps;
     screens = await startScreens(cloud.hosts);
     await db.execute('UPDATE hosts SET console_address = ?', [screens.addresses[0] ?? '']);
-    const made = await submitInstanceCreate(operations, { user: cloud.user, name: 'seen', image: cloud.image, size: { vcpus: 1, memoryMib: 128, diskGib: 2 }, sshKey: '', userData: '' });
-    for (const end = Date.now() + 30_000; ; await delay(30)) {
-      instance = (await selectOptionalInstance(db, made.instance.id)) ?? assert.fail('gone');
-      if (instance.operationId === null) break;
-      assert.ok(Date.now() < end, 'not settled');
-    }
+    instance = await makeInstance(db, cloud.user, { hostId: (await selectHosts(db))[0]?.id ?? '' });
+    await startDomain(cloud.host, instance);
     browser = await launchBrowser();
   });
   after(async () => {
@@ -95,6 +91,26 @@ describe('the screen in a browser', { skip: noBrowser(), timeout: 120_000 }, () 
     const on = await consolePage();
     await on.route('**/console/ticket', (route) => route.abort());
     await on.locator('#screen-open').click();
+    await says(on, 'Disconnected');
+    await on.unroute('**/console/ticket');
+    await opensAgain(on);
+  });
+
+  it('says so when its program does not come whole', async () => {
+    const on = await consolePage();
+    await on.route('**/novnc/core/websock.js', (route) => route.abort());
+    await on.locator('#screen-open').click();
+    await says(on, 'Disconnected');
+    await on.unroute('**/novnc/core/websock.js');
+    await opensAgain(on);
+  });
+
+  it('says so when the portal takes the question and never answers', async () => {
+    const on = await consolePage((each) => each.clock.install());
+    await on.route('**/console/ticket', () => undefined);
+    await on.locator('#screen-open').click();
+    await says(on, 'Connecting');
+    await on.clock.runFor(25_000);
     await says(on, 'Disconnected');
     await on.unroute('**/console/ticket');
     await opensAgain(on);

@@ -194,7 +194,7 @@ function walk(language: Language, cloud: () => Cloud, browser: () => Browser): v
     await status.getByText(t('console.connected')).waitFor({ timeout: 20_000 }).catch(async (error: unknown) => {
       throw new Error(`the screen says “${await status.innerText()}”; the browser: ${seen.join('; ')}`, { cause: error });
     });
-    assert.equal(await page.locator('#screen-frame canvas').count(), 1);
+    await page.locator('#screen-frame canvas').waitFor();
   });
 
   it('is seen in both monitors, with figures and their age', async () => {

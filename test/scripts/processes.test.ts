@@ -42,6 +42,20 @@ describe('remembered processes', () => {
   });
 });
 
+describe('a process that was killed a moment ago', () => {
+  const folder = temporaryFolder();
+
+  it('is waited for, and does not run', async () => {
+    // its end takes the kernel a while: there is much to give back
+    const script = `launch ${folder}/d.pid ${folder}/d.log perl -e '$| = 1; $x = "x" x (400 * 1024 * 1024); print "big\\n"; sleep 60'
+      wait_until 20 grep -q big ${folder}/d.log; is_running ${folder}/d.pid && echo before
+      kill -KILL "$(running_pid ${folder}/d.pid)"
+      is_running ${folder}/d.pid || echo ended; running_pid ${folder}/d.pid || echo gone`;
+    const { code, stdout, stderr } = await withLibrary(['common'], script);
+    assert.deepEqual([code, stdout], [0, 'before\nended\ngone\n'], stderr);
+  });
+});
+
 describe('a step', () => {
   const folder = temporaryFolder();
 

@@ -15,7 +15,7 @@ const retryMs = 3000;
 
 export function showEvents(hub: EventsHub): Route['handler'] {
   return (req, res) => {
-    // while its session was read: nothing would tell of it any more, and it would keep its place for ever
+    // closed while its session was read: nothing would tell of it any more, and it would keep its place for ever
     if (res.closed || res.destroyed) return;
     const user = currentUser(req);
     const subscriber: Subscriber = {
